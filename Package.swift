@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// The Erlang installation whose `erl_driver.h` the driver is compiled against.
+///
+/// The driver ABI (3.3) is the same in OTP 25 to 29, so any of them will do.
+let erlangRoot = Context.environment["ERLANG_ROOT"] ?? "/usr/lib/erlang"
+let erlangHeaders = "-I\(erlangRoot)/usr/include"
+
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .unsafeFlags(["-warnings-as-errors"]),
+]
+
+let package = Package(
+  name: "eid",
+  products: [
+    .library(name: "EIDDistDriver", type: .dynamic, targets: ["EIDDistDriver"])
+  ],
+  targets: [
+    // erl_driver.h for Swift, and the few things that Swift cannot express.
+    .target(name: "CErlDriver", cSettings: [.unsafeFlags([erlangHeaders])]),
+
+    // Pure decisions: no VM, no socket, no clock. Imports nothing.
+    .target(name: "EIDDistCore", swiftSettings: strict),
+
+    // The guest in the VM.
+    .target(
+      name: "EIDDistDriver",
+      dependencies: ["CErlDriver", "EIDDistCore"],
+      swiftSettings: strict + [.unsafeFlags(["-Xcc", erlangHeaders])]
+    ),
+
+    // Recording stand-ins for driver_*, so that the glue is tested without a VM.
+    .target(
+      name: "CErlDriverStandIns",
+      path: "Tests/CErlDriverStandIns",
+      cSettings: [.unsafeFlags([erlangHeaders])]
+    ),
+
+    .testTarget(
+      name: "EIDDistCoreTests",
+      dependencies: ["EIDDistCore"],
+      exclude: ["Recorded"]
+    ),
+    .testTarget(
+      name: "EIDDistDriverTests",
+      dependencies: ["EIDDistDriver", "CErlDriver", "CErlDriverStandIns"],
+      swiftSettings: [.unsafeFlags(["-Xcc", erlangHeaders])]
+    ),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The bookkeeping of one receive chunk: where to read to, which packets are complete.
+///
+/// A chunk is append-only while packets are out: the VM keeps references into it until the
+/// messages are decoded. It grows with use, so that an idle connection holds little, and a
+/// packet that does not fit gets a chunk of its own size.
+public struct ReceiveBuffer: Equatable, Sendable {
+  /// Bytes of a connection's first chunk.
+  public static let firstChunkBytes = 4 * 1024
+  /// Bytes of a chunk at full use.
+  public static let maxChunkBytes = 256 * 1024
+  /// A packet's length is a claim until its bytes arrive: a large packet's chunk grows by
+  /// at most this much beyond twice what has come.
+  public static let largePacketStepBytes = 16 * 1024 * 1024
+
+  public enum Next: Equatable, Sendable {
+    /// A whole packet at `offset`; a tick where `length` is 0.
+    case packet(offset: Int, length: Int)
+    /// No whole packet is left.
+    case more
+    /// The header names more than ``PacketHeader/maxPacketBytes``.
+    case tooLong(bytes: Int)
+  }
+
+  public enum Room: Equatable, Sendable {
+    /// Read up to `count` bytes to `offset` of the present chunk.
+    case here(offset: Int, count: Int)
+    /// Take a new chunk of `capacity` bytes, move `count` bytes from `offset` to its start,
+    /// tell it by ``replaced(capacity:)``, and ask again.
+    case newChunk(capacity: Int, offset: Int, count: Int)
+  }
+
+  public private(set) var capacity = 0
+  /// Bytes of the chunk that hold data.
+  public private(set) var filled = 0
+  /// Bytes of the chunk that are delivered.
+  public private(set) var parsed = 0
+  /// The whole length, with header, of the packet at `parsed`; 0 while it is unknown.
+  private var awaited = 0
+  /// What the next chunk should have.
+  private var nextCapacity = firstChunkBytes
+
+  public init() {}
+
+  /// Bytes that came but make no whole packet yet.
+  public var pending: Int { filled &- parsed }
+
+  /// Notes `count` bytes that were read to where ``room(soleOwner:)`` said.
+  public mutating func received(_ count: Int) {
+    filled = min(filled &+ max(count, 0), capacity)
+    if filled == capacity { nextCapacity = min(nextCapacity &* 4, Self.maxChunkBytes) }
+  }
+
+  /// The next packet of the chunk whose bytes are `chunk`.
+  public mutating func next(in chunk: Span<UInt8>) -> Next {
+    let available = min(filled, chunk.count) &- parsed
+    guard available >= PacketHeader.dataBytes else {
+      awaited = 0
+      return .more
+    }
+    let length =
+      Int(chunk[parsed]) << 24 | Int(chunk[parsed &+ 1]) << 16
+      | Int(chunk[parsed &+ 2]) << 8 | Int(chunk[parsed &+ 3])
+    guard length <= PacketHeader.maxPacketBytes else { return .tooLong(bytes: length) }
+    let whole = length &+ PacketHeader.dataBytes
+    guard whole <= available else {
+      awaited = whole
+      return .more
+    }
+    let offset = parsed &+ PacketHeader.dataBytes
+    parsed &+= whole
+    return .packet(offset: offset, length: length)
+  }
+
+  /// Where the next bytes go.
+  ///
+  /// - Parameter soleOwner: whether nobody but the driver holds the chunk, so that what was
+  ///   delivered may be overwritten.
+  public mutating func room(soleOwner: Bool) -> Room {
+    if pending == 0, soleOwner, capacity >= nextCapacity {
+      filled = 0
+      parsed = 0
+    }
+    let left = capacity &- filled
+    // With nothing awaited, a sliver at the end of a chunk is not worth a system call.
+    let isRoom =
+      awaited > 0 ? parsed &+ awaited <= capacity : left > capacity / 8
+    if isRoom, left > 0 { return .here(offset: filled, count: left) }
+    var wanted = nextCapacity
+    if awaited > wanted {
+      // A chunk of the packet's own size, but no more than the bytes so far vouch for.
+      wanted = min(awaited, pending &* 2 &+ Self.largePacketStepBytes)
+    }
+    return .newChunk(capacity: max(wanted, pending &+ 1), offset: parsed, count: pending)
+  }
+
+  /// Notes that the chunk was replaced as ``Room/newChunk(capacity:offset:count:)`` said.
+  public mutating func replaced(capacity: Int) {
+    filled = pending
+    parsed = 0
+    self.capacity = capacity
+  }
+}

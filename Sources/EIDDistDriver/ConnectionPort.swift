@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriver
+import EIDDistCore
+
+/// The port of one connection: the distribution controller, once it is in data mode.
+final class ConnectionPort: EidPort {
+  /// Staged bytes at which a batch goes out without waiting for its end.
+  static let stagingLimitBytes = 64 * 1024
+  /// How much is read in one input event before other ports get their turn, in bytes.
+  static let inputBudgetBytes = 256 * 1024
+  /// How long a closing port tries to send what is queued, as prim_inet's close does.
+  static let flushMilliseconds: UInt = 5000
+
+  private var state = ConnectionState()
+  private var socket: PolledSocket?
+  /// The process that waits for ``ConnectionState``'s request.
+  private var requester: DriverPort.Pid = 0
+  private var sending = SendBuffer()
+  private var receiving = ReceiveChunk()
+  private var busy = BusyControl()
+  /// A flush is due by the zero timer.
+  private var isFlushDue = false
+  /// The VM's queue holds our byte, so that a closing port calls ``flush()``.
+  private var isHeldOpen = false
+  private var isFlushing = false
+  private var receivedPackets: UInt64 = 0
+  private var sentPackets: UInt64 = 0
+
+  /// Makes the port of an accepted connection, owned by `owner`.
+  ///
+  /// - Returns: nil when there is no room for it or the owner is gone; the descriptor is
+  ///   closed then.
+  static func accepted(
+    _ descriptor: Int32,
+    by listener: DriverPort,
+    for owner: DriverPort.Pid
+  ) -> DriverPort? {
+    let connection = ConnectionPort(listener)
+    let data = unsafe ErlDrvData(Unmanaged.passRetained(connection).toOpaque())
+    guard let port = unsafe listener.makePort(owner: owner, data: data) else {
+      // The VM knows nothing of it, so `stop` will not come.
+      unsafe Unmanaged.passUnretained(connection).release()
+      Socket.close(descriptor)
+      return nil
+    }
+    port.useBinaryReplies()
+    connection.port = port
+    connection.socket = PolledSocket(descriptor: descriptor, port: port)
+    _ = connection.state.adopted()
+    return port
+  }
+
+  // MARK: Control commands
+
+  override func control(_ command: ControlCommand) -> ControlReply {
+    switch command {
+    case .connect(let request, let endpoint, let options):
+      return connect(request: request, to: endpoint, options)
+    case .send(let packet):
+      return sendHandshake(packet)
+    case .receive(let request):
+      requester = port.caller
+      let action = state.receive(request: request)
+      if case .refuse(let refusal) = action { return refused(refusal) }
+      perform(action)
+      return .ok
+    case .cancel(let request):
+      _ = state.cancel(request: request)
+      return .ok
+    case .enterDataMode:
+      return decided(state.enterDataMode())
+    case .startDelivery:
+      let action = state.startDelivery()
+      if case .proceed = action { socket?.watchInput(true) }
+      return decided(action)
+    case .tick:
+      tick()
+      return .ok
+    case .statistics:
+      return .ok(
+        bigEndian(receivedPackets) + bigEndian(sentPackets) + bigEndian(UInt64(sending.byteCount))
+      )
+    case .setOptions(let options):
+      let reply = setOptions(options, on: socket)
+      if case .ok = reply { setWatermarks(options) }
+      return reply
+    case .getOptions(let queries):
+      return getOptions(queries, of: socket, busy)
+    case .peerName:
+      return peerName(of: socket)
+    case .socketName:
+      return socketName(of: socket)
+    case .opcodes, .listen, .accept, .lookup:
+      return .badArgument
+    }
+  }
+
+  private func connect(
+    request: UInt32,
+    to endpoint: Endpoint,
+    _ options: [SocketOption]
+  ) -> ControlReply {
+    let action = state.connect(request: request)
+    guard case .proceed = action else { return decided(action) }
+    requester = port.caller
+    do throws(Errno) {
+      let socket = try Socket(for: endpoint.address)
+      try socket.set(options)
+      let isConnected = try socket.connect(to: endpoint)
+      self.socket = PolledSocket(socket, port: port)
+      setWatermarks(options)
+      if isConnected {
+        perform(state.connected())
+      } else {
+        self.socket?.watchOutput(true)
+      }
+    } catch {
+      perform(state.ended(.failed(error.number)))
+    }
+    return .ok
+  }
+
+  private func sendHandshake(_ packet: [UInt8]) -> ControlReply {
+    let action = state.send()
+    guard case .proceed = action else { return decided(action) }
+    guard packet.count <= Int(UInt16.max) else { return .error("emsgsize") }
+    guard
+      sending.appendHeader(packet.count, width: PacketHeader.handshakeBytes),
+      sending.appendCopy(packet)
+    else { return .error("enomem") }
+    sentPackets &+= 1
+    // A handshake packet is waited for on the other side, and dist_util wants to know now
+    // whether it went out.
+    if case .failed(let error) = flushQueue() {
+      perform(state.ended(.failed(error.number)))
+      return .error(error)
+    }
+    return .ok
+  }
+
+  private func setWatermarks(_ options: [SocketOption]) {
+    for case .highWatermark(let bytes) in options { busy.setHighWatermark(bytes) }
+    for case .lowWatermark(let bytes) in options { busy.setLowWatermark(bytes) }
+    updateBusy()
+  }
+
+  private func decided(_ action: ConnectionState.Action) -> ControlReply {
+    if case .refuse(let refusal) = action { refused(refusal) } else { .ok }
+  }
+
+  private func refused(_ refusal: ConnectionState.Refusal) -> ControlReply {
+    switch refusal {
+    case .notConnected: .error("enotconn")
+    case .alreadyConnected: .error("eisconn")
+    case .alreadyWaiting: .error("ealready")
+    case .closed(let end): .error(end)
+    }
+  }
+
+  // MARK: VM to socket
+
+  override func outputv(_ vector: UnsafeMutablePointer<ErlIOVec>) {
+    switch state.output() {
+    case .proceed:
+      break
+    case .fail:
+      // Some process used the port as if it were an ordinary one.
+      return fail(.failed(0))
+    case .nothing, .refuse, .read, .reply:
+      return
+    }
+    guard
+      sending.appendHeader(unsafe vector.pointee.size, width: PacketHeader.dataBytes),
+      unsafe sending.append(vector)
+    else { return fail(.noMemory) }
+    sentPackets &+= 1
+    scheduleFlush()
+  }
+
+  /// Sends an empty packet, so that the peer knows we are alive; what is queued does as well.
+  private func tick() {
+    guard state.carriesDistribution, !isFlushing, sending.isEmpty else { return }
+    guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
+    sentPackets &+= 1
+    scheduleFlush()
+  }
+
+  /// Has the queue sent at the end of the present batch: a zero timer runs right after the
+  /// distribution command that is filling it.
+  private func scheduleFlush() {
+    holdOpen()
+    if socket?.watchesOutput == true {
+      updateBusy()
+    } else if sending.byteCount >= Self.stagingLimitBytes {
+      sendQueued()
+    } else if !isFlushDue {
+      isFlushDue = true
+      port.setTimer(milliseconds: 0)
+    }
+  }
+
+  override func timeout() {
+    if isFlushing {
+      // The peer does not take what is left, and nobody waits for it any more.
+      letGo()
+      return
+    }
+    isFlushDue = false
+    sendQueued()
+  }
+
+  override func readyOutput() {
+    if state.isConnecting {
+      socket?.watchOutput(false)
+      if let socket, let error = SocketCalls.connectError(socket.descriptor) {
+        perform(state.ended(.failed(error.number)))
+      } else {
+        perform(state.connected())
+      }
+      return
+    }
+    sendQueued()
+  }
+
+  override func flush() {
+    guard case .proceed = state.flush() else { return letGo() }
+    isFlushing = true
+    socket?.watchInput(false)
+    port.setTimer(milliseconds: Self.flushMilliseconds)
+    sendQueued()
+  }
+
+  /// Sends what is queued, and deals with what comes of it.
+  private func sendQueued() {
+    if case .failed(let error) = flushQueue() {
+      perform(state.ended(.failed(error.number)))
+    }
+  }
+
+  private func flushQueue() -> SendBuffer.SendOutcome {
+    guard let socket else { return .allSent }
+    let outcome = sending.send(to: socket.descriptor)
+    switch outcome {
+    case .allSent:
+      self.socket?.watchOutput(false)
+      updateBusy()
+      letGo()
+    case .blocked:
+      holdOpen()
+      self.socket?.watchOutput(true)
+      updateBusy()
+    case .failed:
+      break
+    }
+    return outcome
+  }
+
+  private func updateBusy() {
+    switch busy.queued(sending.byteCount) {
+    case .none: break
+    case .becomeBusy: port.setBusy(true)
+    case .becomeReady: port.setBusy(false)
+    }
+  }
+
+  private func holdOpen() {
+    guard !isHeldOpen, let block = unsafe sending.stagingBlock else { return }
+    isHeldOpen = true
+    unsafe port.holdOpen(with: block)
+  }
+
+  private func letGo() {
+    guard isHeldOpen else { return }
+    isHeldOpen = false
+    port.letGo()
+  }
+
+  // MARK: Socket to VM
+
+  override func readyInput() {
+    if state.delivers {
+      receivePackets()
+    } else if state.awaitsHandshake {
+      perform(.read(bytes: state.handshakeBytesWanted))
+    } else {
+      // Nothing may be read before it is asked for.
+      socket?.watchInput(false)
+    }
+  }
+
+  private func receivePackets() {
+    guard let descriptor = socket?.descriptor else { return }
+    var budget = Self.inputBudgetBytes
+    while budget > 0 {
+      switch receiving.fill(from: descriptor) {
+      case .wouldBlock:
+        return
+      case .ended(let end):
+        return perform(state.ended(end))
+      case .received(let bytes, let filledRoom):
+        guard deliverPackets() else { return }
+        // A read that left room has emptied the socket: another would only say so.
+        if !filledRoom { return }
+        budget &-= bytes
+      }
+    }
+  }
+
+  /// Gives all whole packets to the VM. Answers false when the port is gone or failed.
+  private func deliverPackets() -> Bool {
+    while let (next, binary) = unsafe receiving.next() {
+      switch next {
+      case .packet(let offset, let length):
+        receivedPackets &+= 1
+        guard unsafe port.deliver(binary, offset: offset, length: length), !isStopped else {
+          return false
+        }
+      case .more:
+        return true
+      case .tooLong(let bytes):
+        perform(state.ended(.packetTooLong(bytes: bytes)))
+        return false
+      }
+    }
+    return true
+  }
+
+  private func readHandshake(_ count: Int) -> ConnectionState.Action {
+    guard let descriptor = socket?.descriptor, count > 0 else { return .nothing }
+    return unsafe withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { raw in
+      switch unsafe SocketCalls.receive(descriptor, into: raw.baseAddress!, count: count) {
+      case .processed(0):
+        return state.ended(.closed)
+      case .processed(let bytes):
+        let action = state.read(
+          unsafe Span(
+            _unsafeElements: UnsafeBufferPointer(
+              start: raw.baseAddress!.assumingMemoryBound(to: UInt8.self),
+              count: bytes
+            )
+          )
+        )
+        if case .reply = action { receivedPackets &+= 1 }
+        return action
+      case .wouldBlock:
+        socket?.watchInput(true)
+        return .nothing
+      case .failed(let error):
+        return state.ended(.failed(error.number))
+      }
+    }
+  }
+
+  // MARK: Performing
+
+  private func perform(_ first: ConnectionState.Action) {
+    var action = first
+    while true {
+      switch action {
+      case .nothing, .proceed, .refuse:
+        return
+      case .read(let bytes):
+        action = readHandshake(bytes)
+      case .reply(let request, let reply):
+        let answer: ControlReply =
+          switch reply {
+          case .ok: .ok
+          case .packet(let packet): .ok(packet)
+          case .failed(let end): .error(end)
+          }
+        return port.reply(to: requester, request: request, answer.bytes)
+      case .fail(let end):
+        return fail(end)
+      }
+    }
+  }
+
+  /// Ends the port, the owner first told. ``stop()`` runs inside.
+  private func fail(_ end: ConnectionEnd) {
+    // What is queued has nowhere to go; held open, the port would wait for it.
+    sending.drop()
+    letGo()
+    // A closing port ends once nothing holds it open; failing it as well would stop it twice.
+    if isFlushing { return }
+    port.tellOwnerClosed()
+    switch end {
+    case .closed: port.fail(reason: "connection_closed")
+    case .failed(0): port.fail(reason: "badarg")
+    case .failed(let errno): port.fail(errno: errno)
+    case .packetTooLong: port.fail(reason: "packet_too_long")
+    case .noMemory: port.fail(reason: "enomem")
+    }
+  }
+
+  override func stop() {
+    super.stop()
+    socket?.release()
+    socket = nil
+    sending.drop()
+    receiving.drop()
+  }
+}

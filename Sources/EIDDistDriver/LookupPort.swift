@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriver
+import EIDDistCore
+import Glibc
+
+/// The port of one published-port lookup: connects to the Docker Remote API, asks, and
+/// gives the answer to the core, all within one deadline.
+///
+/// Its answer is `<<0, Port:16>>`, or `<<1, NameLength:8, Name/binary, Sentence/binary>>`.
+final class LookupPort: EidPort {
+  private enum Phase {
+    case fresh
+    case connecting
+    case asking
+    case answering
+    case done
+  }
+
+  /// Bytes read at a time.
+  private static let readBytes = 16 * 1024
+  /// Bytes read in one input event before other ports get their turn.
+  private static let inputBudgetBytes = 256 * 1024
+
+  private var phase = Phase.fresh
+  private var socket: PolledSocket?
+  private var lookup: PublishedPortLookup?
+  private var target: LookupTarget?
+  private var request: UInt32 = 0
+  private var requester: DriverPort.Pid = 0
+  /// What of the HTTP request is still to be sent.
+  private var unsent: ArraySlice<UInt8> = []
+
+  override func control(_ command: ControlCommand) -> ControlReply {
+    switch command {
+    case .lookup(let command):
+      guard case .fresh = phase else { return .error("ealready") }
+      requester = port.caller
+      request = command.request
+      start(command)
+      return .ok
+    case .cancel:
+      // The port is closed right after.
+      return .ok
+    case .opcodes, .listen, .accept, .connect, .send, .receive, .enterDataMode,
+      .startDelivery, .tick, .statistics, .setOptions, .getOptions, .peerName, .socketName:
+      return .badArgument
+    }
+  }
+
+  private func start(_ command: ControlCommand.LookupCommand) {
+    let lookup: PublishedPortLookup
+    do throws(LookupFailure) {
+      lookup = PublishedPortLookup(
+        container: try ContainerReference(command.container),
+        listenPort: command.listenPort,
+        daemon: command.daemon.address,
+        daemonPort: command.daemon.port
+      )
+    } catch {
+      return finish(.failure(error))
+    }
+    let target = lookup.target
+    unsent = lookup.request[...]
+    self.lookup = lookup
+    self.target = target
+    port.setTimer(milliseconds: UInt(command.deadlineMilliseconds))
+    do throws(Errno) {
+      let socket = try Socket(for: command.daemon.address)
+      phase = .connecting
+      let isConnected = try socket.connect(to: command.daemon)
+      self.socket = PolledSocket(socket, port: port)
+      if isConnected { ask() } else { self.socket?.watchOutput(true) }
+    } catch {
+      finish(.failure(.init(error, target)))
+    }
+  }
+
+  override func readyOutput() {
+    guard let socket, let target else { return }
+    if case .connecting = phase, let error = SocketCalls.connectError(socket.descriptor) {
+      return finish(.failure(.init(error, target)))
+    }
+    ask()
+  }
+
+  /// Sends the request, or what is left of it.
+  private func ask() {
+    guard let socket, let target else { return }
+    phase = .asking
+    while !unsent.isEmpty {
+      switch SocketCalls.send(socket.descriptor, unsent) {
+      case .processed(let count):
+        unsent = unsent.dropFirst(count)
+      case .wouldBlock:
+        self.socket?.watchOutput(true)
+        return
+      case .failed(let error):
+        return finish(.failure(.init(error, target)))
+      }
+    }
+    self.socket?.watchOutput(false)
+    self.socket?.watchInput(true)
+  }
+
+  override func readyInput() {
+    guard let socket, let target else { return }
+    var budget = Self.inputBudgetBytes
+    while budget > 0 {
+      var step = LookupStep.more
+      let transfer = unsafe withUnsafeTemporaryAllocation(
+        of: UInt8.self,
+        capacity: Self.readBytes
+      ) { buffer in
+        let transfer = unsafe SocketCalls.receive(
+          socket.descriptor,
+          into: UnsafeMutableRawPointer(buffer.baseAddress!),
+          count: Self.readBytes
+        )
+        if case .processed(let count) = transfer, count > 0 {
+          step = unsafe takeIn(
+            Span(_unsafeElements: UnsafeBufferPointer(buffer.extracting(0..<count)))
+          )
+        }
+        return transfer
+      }
+      switch transfer {
+      case .processed(0):
+        guard let result = lookup?.connectionClosed() else { return }
+        return finish(result)
+      case .processed(let count):
+        phase = .answering
+        if case .done(let result) = step { return finish(result) }
+        budget &-= count
+      case .wouldBlock:
+        return
+      case .failed(let error):
+        return finish(.failure(.init(error, target)))
+      }
+    }
+  }
+
+  private func takeIn(_ bytes: Span<UInt8>) -> LookupStep {
+    lookup?.receive(bytes) ?? .more
+  }
+
+  override func timeout() {
+    guard let target else { return }
+    switch phase {
+    case .fresh, .done: break
+    case .connecting: finish(.failure(.connectTimedOut(target)))
+    case .asking: finish(.failure(.answerTimedOut(target)))
+    case .answering: finish(.failure(.answerStalled(target)))
+    }
+  }
+
+  override func stop() {
+    super.stop()
+    socket?.release()
+    socket = nil
+  }
+
+  /// Answers, and lets go of the connection. Erlang closes the port.
+  private func finish(_ result: Result<UInt16, LookupFailure>) {
+    if case .done = phase { return }
+    phase = .done
+    port.cancelTimer()
+    socket?.release()
+    socket = nil
+    lookup = nil
+    let answer: [UInt8]
+    switch result {
+    case .success(let published):
+      answer = [0] + bigEndian(published)
+    case .failure(let failure):
+      let name = Array(failure.name.utf8)
+      answer = [1, UInt8(clamping: name.count)] + name + Array(failure.sentence.utf8)
+    }
+    port.reply(to: requester, request: request, ControlReply.ok(answer).bytes)
+  }
+}
+
+extension LookupFailure {
+  /// The failure that an error of a system call stands for.
+  fileprivate init(_ error: Errno, _ target: LookupTarget) {
+    switch error.number {
+    case ECONNREFUSED:
+      self = .connectionRefused(target)
+    case ECONNRESET, EPIPE:
+      self = .connectionReset(target)
+    case ETIMEDOUT:
+      self = .connectTimedOut(target)
+    case EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, EADDRNOTAVAIL, EACCES, EPERM:
+      self = .unreachable(target, reason: error.text)
+    default:
+      self = .systemError(target, reason: error.text)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriver
+import EIDDistCore
+
+/// A socket that the VM watches for a port.
+///
+/// From its making on only `stop_select` closes the descriptor; ``release()`` asks for that,
+/// once.
+struct PolledSocket {
+  let descriptor: Int32
+  private let port: DriverPort
+  private(set) var watchesInput = false
+  private(set) var watchesOutput = false
+  private var isReleased = false
+
+  init(_ socket: consuming Socket, port: DriverPort) {
+    self.init(descriptor: socket.intoDescriptor(), port: port)
+  }
+
+  /// Takes over a descriptor that nobody else closes.
+  init(descriptor: Int32, port: DriverPort) {
+    self.descriptor = descriptor
+    self.port = port
+    port.select(descriptor, eid_select_use, on: true)
+  }
+
+  mutating func watchInput(_ on: Bool) {
+    guard on != watchesInput, !isReleased else { return }
+    watchesInput = on
+    port.select(descriptor, eid_select_read, on: on)
+  }
+
+  mutating func watchOutput(_ on: Bool) {
+    guard on != watchesOutput, !isReleased else { return }
+    watchesOutput = on
+    port.select(descriptor, eid_select_write, on: on)
+  }
+
+  /// Ends all watching and has the descriptor closed.
+  mutating func release() {
+    guard !isReleased else { return }
+    isReleased = true
+    watchesInput = false
+    watchesOutput = false
+    port.select(descriptor, eid_select_read | eid_select_write | eid_select_use, on: false)
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriver
+import EIDDistCore
+
+/// The receive chunk with its memory: what ``ReceiveBuffer`` keeps the books of.
+@safe struct ReceiveChunk {
+  enum FillOutcome {
+    /// So many bytes came, and whether that was all there was room for.
+    case received(bytes: Int, filledRoom: Bool)
+    case wouldBlock
+    case ended(ConnectionEnd)
+  }
+
+  private var books = ReceiveBuffer()
+  private var binary: DriverPort.Binary?
+
+  /// Reads once.
+  mutating func fill(from descriptor: Int32) -> FillOutcome {
+    while true {
+      let isSoleOwner = unsafe binary.map { unsafe !DriverPort.isShared($0) } ?? false
+      switch books.room(soleOwner: isSoleOwner) {
+      case .newChunk(let capacity, let offset, let count):
+        guard let fresh = unsafe DriverPort.allocate(capacity) else { return .ended(.noMemory) }
+        if let old = unsafe binary {
+          unsafe DriverPort.bytes(fresh).copyMemory(
+            from: DriverPort.bytes(old) + offset,
+            byteCount: count
+          )
+          // The VM keeps the old chunk for as long as messages in it are not decoded.
+          unsafe DriverPort.release(old)
+        }
+        unsafe binary = fresh
+        books.replaced(capacity: capacity)
+      case .here(let offset, let count):
+        guard let binary = unsafe binary else { return .ended(.noMemory) }
+        switch unsafe SocketCalls.receive(
+          descriptor,
+          into: DriverPort.bytes(binary) + offset,
+          count: count
+        )
+        {
+        case .processed(0):
+          return .ended(.closed)
+        case .processed(let bytes):
+          books.received(bytes)
+          return .received(bytes: bytes, filledRoom: bytes == count)
+        case .wouldBlock:
+          return .wouldBlock
+        case .failed(let error):
+          return .ended(.failed(error.number))
+        }
+      }
+    }
+  }
+
+  /// The next whole packet, and the binary that it lies in.
+  mutating func next() -> (ReceiveBuffer.Next, DriverPort.Binary)? {
+    guard let binary = unsafe binary else { return nil }
+    let span = unsafe Span<UInt8>(
+      _unsafeElements: UnsafeBufferPointer(
+        start: UnsafePointer(
+          DriverPort.bytes(binary).assumingMemoryBound(to: UInt8.self)
+        ),
+        count: books.filled
+      )
+    )
+    return unsafe (books.next(in: span), binary)
+  }
+
+  /// Lets go of the chunk.
+  mutating func drop() {
+    if let binary = unsafe binary { unsafe DriverPort.release(binary) }
+    unsafe binary = nil
+    books = ReceiveBuffer()
+  }
+}

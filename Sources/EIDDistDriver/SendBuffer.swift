@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriver
+import EIDDistCore
+
+/// The driver queue with its memory: staged bytes and references to the VM's binaries.
+///
+/// Small pieces are copied behind one another into a staging block, so that a batch of
+/// messages is one run of bytes; large ones are referred to. Every piece in the queue holds
+/// one reference to its binary; the staging block has one more while it is being filled.
+@safe struct SendBuffer {
+  /// Pieces up to this length are copied, longer ones referred to. In bytes.
+  static let maxCopiedBytes = 2 * 1024
+  private static let firstBlockBytes = 4 * 1024
+  private static let maxBlockBytes = 64 * 1024
+  /// The most pieces that go to one sendmsg(2).
+  private static let maxVectors = 64
+
+  enum SendOutcome {
+    case allSent
+    /// The socket takes no more now.
+    case blocked
+    case failed(Errno)
+  }
+
+  private var queue = unsafe SendQueue<DriverPort.Binary>()
+  private var block: DriverPort.Binary?
+  private var blockCapacity = 0
+  private var blockUsed = 0
+
+  /// Bytes that wait.
+  var byteCount: Int { unsafe queue.byteCount }
+  var isEmpty: Bool { unsafe queue.isEmpty }
+
+  /// The block being filled: there is one whenever bytes wait.
+  var stagingBlock: DriverPort.Binary? { unsafe block }
+
+  /// Puts an unsigned big-endian header of `width` bytes at the end.
+  ///
+  /// - Returns: false without memory.
+  mutating func appendHeader(_ length: Int, width: Int) -> Bool {
+    var header = UInt32(truncatingIfNeeded: length) << UInt32(8 * (4 - width))
+    header = header.bigEndian
+    return unsafe withUnsafeBytes(of: &header) { unsafe stage($0.baseAddress!, width) }
+  }
+
+  /// Copies bytes to the end.
+  ///
+  /// - Returns: false without memory.
+  mutating func appendCopy(_ bytes: [UInt8]) -> Bool {
+    unsafe bytes.withUnsafeBytes { raw in
+      guard let base = raw.baseAddress else { return true }
+      return unsafe stage(base, raw.count)
+    }
+  }
+
+  /// Puts all parts of a vector at the end: short ones by copy, long ones by reference.
+  ///
+  /// - Returns: false without memory.
+  mutating func append(_ vector: UnsafeMutablePointer<ErlIOVec>) -> Bool {
+    let count = unsafe Int(vector.pointee.vsize)
+    for index in 0..<count {
+      let part = unsafe vector.pointee.iov[index]
+      guard let base = unsafe part.iov_base, unsafe part.iov_len > 0 else { continue }
+      let length = unsafe part.iov_len
+      if length > Self.maxCopiedBytes, let binary = unsafe vector.pointee.binv[index] {
+        let offset = unsafe UnsafeRawPointer(base) - UnsafeRawPointer(DriverPort.bytes(binary))
+        if unsafe !queue.append(binary, offset: offset, length: length) {
+          // This reference keeps the VM's binary alive until it is sent.
+          unsafe DriverPort.retain(binary)
+        }
+      } else if unsafe !stage(base, length) {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// Sends until nothing is left or the socket takes no more.
+  mutating func send(to descriptor: Int32) -> SendOutcome {
+    while unsafe !queue.isEmpty {
+      let count = unsafe min(queue.pieceCount, Self.maxVectors)
+      var offered = 0
+      let transfer = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) {
+        vectors in
+        for index in 0..<count {
+          let piece = unsafe queue[index]
+          offered &+= unsafe piece.length
+          unsafe vectors.initializeElement(
+            at: index,
+            to: iovec(
+              iov_base: DriverPort.bytes(piece.buffer) + piece.offset,
+              iov_len: piece.length
+            )
+          )
+        }
+        return unsafe SocketCalls.send(descriptor, vectors)
+      }
+      switch transfer {
+      case .processed(let sent):
+        unsafe queue.sent(sent) { unsafe DriverPort.release($0) }
+        // A short count means a full socket: asking again would only say so.
+        if sent < offered { return .blocked }
+      case .wouldBlock:
+        return .blocked
+      case .failed(let error):
+        return .failed(error)
+      }
+    }
+    // All pieces are gone, so the block is the queue's alone and starts anew.
+    blockUsed = 0
+    return .allSent
+  }
+
+  /// Lets go of all memory.
+  mutating func drop() {
+    unsafe queue.sent(queue.byteCount) { unsafe DriverPort.release($0) }
+    if let block = unsafe block { unsafe DriverPort.release(block) }
+    unsafe block = nil
+    blockCapacity = 0
+    blockUsed = 0
+  }
+
+  private mutating func stage(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+    var source = unsafe bytes
+    var left = count
+    while left > 0 {
+      if blockUsed == blockCapacity, !newBlock() { return false }
+      guard let block = unsafe block else { return false }
+      let room = min(left, blockCapacity &- blockUsed)
+      // The block has `room` bytes behind `blockUsed`, and the caller vouches for `left`.
+      unsafe (DriverPort.bytes(block) + blockUsed).copyMemory(from: source, byteCount: room)
+      if unsafe !queue.append(block, offset: blockUsed, length: room) {
+        unsafe DriverPort.retain(block)
+      }
+      blockUsed &+= room
+      unsafe source += room
+      left &-= room
+    }
+    return true
+  }
+
+  private mutating func newBlock() -> Bool {
+    let capacity = min(max(blockCapacity &* 2, Self.firstBlockBytes), Self.maxBlockBytes)
+    guard let fresh = unsafe DriverPort.allocate(capacity) else { return false }
+    if let block = unsafe block { unsafe DriverPort.release(block) }
+    unsafe block = fresh
+    blockCapacity = capacity
+    blockUsed = 0
+    return true
+  }
+}

@@ -1,0 +1,126 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% The published-port lookup as an epmd module: from a node's name to the
+%% address and the port where it is reached. There is no epmd behind it: with
+%% `eid_lookup docker' the Docker Remote API of the target's host is asked.
+%%
+%% eid_tcp_dist uses it by default. With `-epmd_module eid_epmd' OTP's own
+%% carriers (inet_tcp, inet_tls) use it as well. The callbacks are those of
+%% erl_epmd, see "Alternative node discovery" in OTP's documentation.
+-module(eid_epmd).
+
+-export([start_link/0, register_node/2, register_node/3,
+         listen_port_please/2, address_please/3, port_please/2,
+         port_please/3, names/0, names/1]).
+
+%% The version of the distribution handshake that all of OTP 25 to 29 speak.
+-define(DIST_VERSION, 6).
+
+%% There is no process: nothing has to be kept.
+-spec start_link() -> ignore.
+start_link() ->
+    ignore.
+
+-spec register_node(atom() | string(), inet:port_number()) -> {ok, -1}.
+register_node(Name, Port) ->
+    register_node(Name, Port, inet).
+
+%% Nobody has to be told of the port: Docker knows. Creation -1 makes
+%% net_kernel choose one.
+-spec register_node(atom() | string(), inet:port_number(), atom()) ->
+          {ok, -1}.
+register_node(_Name, _Port, _Family) ->
+    {ok, -1}.
+
+%% The port on which this node is to listen.
+-spec listen_port_please(atom() | string(), inet:hostname()) ->
+          {ok, inet:port_number()}.
+listen_port_please(_Name, _Host) ->
+    {ok, eid_settings:get(erlang_port)}.
+
+%% Only turns the host part into an address. The stock carriers call it inside
+%% net_kernel, where a lookup would hold up all connections of the node.
+-spec address_please(string(), inet:hostname() | inet:ip_address(),
+                     inet | inet6) ->
+          {ok, inet:ip_address()} | {error, term()}.
+address_please(_Name, Host, Family) ->
+    inet:getaddr(Host, Family).
+
+-spec port_please(atom() | string(), inet:hostname() | inet:ip_address()) ->
+          {port, inet:port_number(), pos_integer()} | {error, term()}.
+port_please(Name, Host) ->
+    port_please(Name, Host, infinity).
+
+%% The port where the node is reached. A failure is logged here, since the
+%% stock carriers drop the reason.
+-spec port_please(atom() | string(), inet:hostname() | inet:ip_address(),
+                  timeout()) ->
+          {port, inet:port_number(), pos_integer()} | {error, term()}.
+port_please(Name, Host, Timeout) when is_atom(Name) ->
+    port_please(atom_to_list(Name), Host, Timeout);
+port_please(Name, Host, Timeout) ->
+    try lookup(eid_settings:get(eid_lookup), Name, Host, Timeout) of
+        {ok, Port} ->
+            {port, Port, ?DIST_VERSION};
+        {error, {Reason, Sentence}} ->
+            failed(Name, Host, Reason, Sentence)
+    catch
+        error:{bad_setting, Sentence} ->
+            failed(Name, Host, bad_setting, Sentence)
+    end.
+
+%% Without an epmd there are no names to ask for.
+-spec names() -> {error, address}.
+names() ->
+    {error, address}.
+
+-spec names(inet:hostname() | inet:ip_address()) -> {error, address}.
+names(_Host) ->
+    {error, address}.
+
+-spec lookup(docker | direct, string(),
+             inet:hostname() | inet:ip_address(), timeout()) ->
+          {ok, inet:port_number()} | {error, {atom(), string()}}.
+lookup(direct, _Name, _Host, _Timeout) ->
+    {ok, listen_port_of_peers()};
+lookup(docker, Name, Host, Timeout) ->
+    case ip_address(Host) of
+        {ok, Ip} ->
+            eid_socket:lookup(Ip, eid_settings:get(docker_daemon_port),
+                              min(Timeout,
+                                  eid_settings:get(eid_lookup_timeout)),
+                              listen_port_of_peers(), Name);
+        {error, Reason} ->
+            {error, {Reason, "the host's name does not resolve ("
+                     ++ inet:format_error(Reason) ++ ")"}}
+    end.
+
+%% All nodes of a cluster have the same listen port; a node that itself takes
+%% any free one finds the others at the default.
+-spec listen_port_of_peers() -> inet:port_number().
+listen_port_of_peers() ->
+    case eid_settings:get(erlang_port) of
+        0 -> 12345;
+        Port -> Port
+    end.
+
+-spec ip_address(inet:hostname() | inet:ip_address()) ->
+          {ok, inet:ip_address()} | {error, inet:posix()}.
+ip_address(Host) when is_tuple(Host) ->
+    {ok, Host};
+ip_address(Host) ->
+    case inet:getaddr(Host, inet) of
+        {ok, Ip} -> {ok, Ip};
+        {error, _} -> inet:getaddr(Host, inet6)
+    end.
+
+-spec failed(string(), inet:hostname() | inet:ip_address(), atom(),
+             string()) -> {error, {atom(), string()}}.
+failed(Name, Host, Reason, Sentence) ->
+    HostPart = case is_tuple(Host) of
+                   true -> inet:ntoa(Host);
+                   false -> Host
+               end,
+    eid_report:connect_failed(lists:concat([Name, "@", HostPart]), Reason,
+                              Sentence),
+    {error, {Reason, Sentence}}.

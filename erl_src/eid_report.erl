@@ -1,0 +1,56 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% What eid says to whoever reads the log: one event for each thing that went
+%% wrong, as a report (with `application => eid') and as one line of text.
+%%
+%% The events have no domain: logger's default handler lets through only those
+%% of OTP's domains and those that have none.
+-module(eid_report).
+
+-export([connect_failed/3, refused/3, warning/2, error/2, format/1]).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% An attempt to connect to Node failed. Reason is a term to match on,
+%% Sentence says what is wrong and what to do.
+-spec connect_failed(node() | string(), term(), iodata()) -> ok.
+connect_failed(Node, Reason, Sentence) ->
+    ?LOG_WARNING(report(connect_failed, #{node => Node, reason => Reason},
+                        ["cannot connect to ", text(Node), ": ", Sentence]),
+                 metadata()).
+
+%% A connection from Peer was closed during the handshake.
+-spec refused(string(), term(), iodata()) -> ok.
+refused(Peer, Reason, Sentence) ->
+    ?LOG_WARNING(report(connection_refused, #{peer => Peer, reason => Reason},
+                        ["closed the connection from ", Peer, ": ",
+                         Sentence]),
+                 metadata()).
+
+-spec warning(atom(), iodata()) -> ok.
+warning(Event, Sentence) ->
+    ?LOG_WARNING(report(Event, #{}, Sentence), metadata()).
+
+-spec error(atom(), iodata()) -> ok.
+error(Event, Sentence) ->
+    ?LOG_ERROR(report(Event, #{}, Sentence), metadata()).
+
+%% The one line of text of a report, for logger's formatters.
+-spec format(logger:report()) -> {io:format(), [term()]}.
+format(#{text := Text}) ->
+    {"eid: ~ts", [Text]}.
+
+-spec report(atom(), map(), iodata()) -> logger:report().
+report(Event, Details, Sentence) ->
+    Details#{application => eid, event => Event,
+             text => text(Sentence)}.
+
+-spec text(node() | iodata()) -> string().
+text(Node) when is_atom(Node) ->
+    atom_to_list(Node);
+text(Sentence) ->
+    lists:flatten(io_lib:format("~ts", [Sentence])).
+
+-spec metadata() -> logger:metadata().
+metadata() ->
+    #{report_cb => fun ?MODULE:format/1}.

@@ -1,0 +1,115 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% eid's settings: kernel environment, read and checked in one place.
+%%
+%%   erlang_port         the port inside the container on which the node
+%%                       listens (default 12345, 0 for any free one)
+%%   docker_daemon_port  the port of the Docker Remote API on every host
+%%                       (default 4243)
+%%   eid_lookup          docker: ask the host's Docker API for the published
+%%                       port (default); direct: the peer listens on
+%%                       erlang_port of its own host part
+%%   eid_lookup_timeout  milliseconds for one whole lookup (default 5000)
+-module(eid_settings).
+
+-export([get/1, check/0]).
+
+-export_type([key/0]).
+
+-type key() :: erlang_port | docker_daemon_port | eid_lookup
+             | eid_lookup_timeout.
+
+-define(KEYS, [erlang_port, docker_daemon_port, eid_lookup,
+               eid_lookup_timeout]).
+
+%% The 2014 Erlang-In-Docker's README called it so, and so do settings that
+%% were written from it.
+-define(OLD_DAEMON_PORT, docker_dameon_port).
+
+%% The value of one setting. Fails with `{bad_setting, Sentence}'.
+-spec get(erlang_port) -> inet:port_number();
+         (docker_daemon_port) -> inet:port_number();
+         (eid_lookup) -> docker | direct;
+         (eid_lookup_timeout) -> pos_integer().
+get(Key) ->
+    Value = value(Key),
+    case is_allowed(Key, Value) of
+        true -> Value;
+        false -> error({bad_setting, sentence(Key, Value)})
+    end.
+
+%% Whether all settings have values that are allowed; otherwise a sentence
+%% that names the setting, its value and what is allowed.
+-spec check() -> ok | {error, string()}.
+check() ->
+    warn_of_old_name(),
+    Bad = [{Key, Value} || Key <- ?KEYS,
+                           Value <- [value(Key)],
+                           not is_allowed(Key, Value)],
+    case Bad of
+        [] -> ok;
+        [{Key, Value} | _] -> {error, sentence(Key, Value)}
+    end.
+
+-spec value(key()) -> term().
+value(docker_daemon_port) ->
+    case application:get_env(kernel, docker_daemon_port) of
+        {ok, Port} ->
+            Port;
+        undefined ->
+            application:get_env(kernel, ?OLD_DAEMON_PORT,
+                                default(docker_daemon_port))
+    end;
+value(Key) ->
+    application:get_env(kernel, Key, default(Key)).
+
+-spec default(key()) -> term().
+default(erlang_port) -> 12345;
+default(docker_daemon_port) -> 4243;
+default(eid_lookup) -> docker;
+default(eid_lookup_timeout) -> 5000.
+
+-spec is_allowed(key(), term()) -> boolean().
+is_allowed(erlang_port, Port) ->
+    is_integer(Port) andalso Port >= 0 andalso Port =< 65535;
+is_allowed(docker_daemon_port, Port) ->
+    is_integer(Port) andalso Port >= 1 andalso Port =< 65535;
+is_allowed(eid_lookup, Lookup) ->
+    Lookup =:= docker orelse Lookup =:= direct;
+is_allowed(eid_lookup_timeout, Milliseconds) ->
+    is_integer(Milliseconds) andalso Milliseconds >= 1
+        andalso Milliseconds =< 120000.
+
+-spec sentence(key(), term()) -> string().
+sentence(Key, Value) ->
+    lists:flatten(
+      io_lib:format("the kernel setting ~s is ~tp, but must be ~s",
+                    [Key, Value, allowed(Key)])).
+
+-spec allowed(key()) -> string().
+allowed(erlang_port) ->
+    "a port number from 1 to 65535, or 0 for any free port";
+allowed(docker_daemon_port) ->
+    "a port number from 1 to 65535";
+allowed(eid_lookup) ->
+    "docker or direct";
+allowed(eid_lookup_timeout) ->
+    "a number of milliseconds from 1 to 120000".
+
+-spec warn_of_old_name() -> ok.
+warn_of_old_name() ->
+    case {application:get_env(kernel, ?OLD_DAEMON_PORT),
+          application:get_env(kernel, docker_daemon_port)} of
+        {undefined, _} ->
+            ok;
+        {{ok, _}, New} ->
+            Use = case New of
+                      undefined -> "is used for it";
+                      {ok, _} -> "is ignored, for both are set"
+                  end,
+            eid_report:warning(
+              old_setting_name,
+              io_lib:format("the kernel setting ~s is an old misspelling of "
+                            "docker_daemon_port and ~s; please rename it",
+                            [?OLD_DAEMON_PORT, Use]))
+    end.

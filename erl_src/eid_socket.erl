@@ -1,0 +1,531 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% A socket API over the driver's ports, in the manner of gen_tcp: the only
+%% module that knows the driver's opcodes and encodings.
+%%
+%% Requests that wait (accept, connect, recv, lookup) carry a number; their
+%% answer comes as the message {eid, Port, Request, Answer}.
+-module(eid_socket).
+
+-export([load/0, listen/2, accept/1, connect/4, send/2, recv/2,
+         controlling_process/2, close/1, enter_data_mode/1,
+         start_delivery/1, tick/1, getstat/1, setopts/2, getopts/2,
+         peername/1, sockname/1, lookup/5, opcodes/0, driver_opcodes/0]).
+
+-export_type([socket/0, endpoint/0]).
+
+-type socket() :: port().
+-type endpoint() :: {inet:ip_address(), inet:port_number()}.
+
+-define(DRIVER, "eid_drv").
+
+%% The other half of this table is ControlOpcode.swift.
+-define(OPCODES, 1).
+-define(LISTEN, 2).
+-define(ACCEPT, 3).
+-define(CONNECT, 4).
+-define(SEND, 5).
+-define(RECV, 6).
+-define(CANCEL, 7).
+-define(ENTER_DATA_MODE, 8).
+-define(START_DELIVERY, 9).
+-define(TICK, 10).
+-define(GETSTAT, 11).
+-define(SETOPTS, 12).
+-define(GETOPTS, 13).
+-define(PEERNAME, 14).
+-define(SOCKNAME, 15).
+-define(LOOKUP, 16).
+
+%% The other half of these is SocketOption.swift.
+-define(INTEGER_OPTIONS,
+        [{reuseaddr, 1}, {keepalive, 2}, {nodelay, 3}, {sndbuf, 4},
+         {recbuf, 5}, {priority, 6}, {tos, 7}, {tclass, 8}, {ttl, 9},
+         {dontroute, 10}, {ipv6_v6only, 11}, {reuseport, 12}]).
+-define(BOOLEAN_OPTIONS,
+        [reuseaddr, keepalive, nodelay, dontroute, ipv6_v6only, reuseport]).
+-define(OPT_LINGER, 32).
+-define(OPT_DEVICE, 33).
+-define(OPT_RAW, 34).
+-define(OPT_HIGH_WATERMARK, 35).
+-define(OPT_LOW_WATERMARK, 36).
+-define(OPT_LOCAL_ADDRESS, 37).
+
+%% Options of gen_tcp that the carrier decides itself, or that mean nothing to
+%% a distribution connection: inet_tcp_dist overrides or ignores them as well.
+-define(IGNORED_OPTIONS,
+        [active, buffer, delay_send, deliver, exit_on_close, header,
+         high_msgq_watermark, low_msgq_watermark, mode, packet, packet_size,
+         read_packets, send_timeout, send_timeout_close, show_econnreset,
+         tcp_module, backlog, port, ip, ifaddr, line_delimiter, nopush]).
+
+%% ---------------------------------------------------------------------
+%% The driver
+%% ---------------------------------------------------------------------
+
+%% Loads the driver, unless it is.
+-spec load() -> ok | {error, string()}.
+load() ->
+    Dir = priv_dir(),
+    case erl_ddll:try_load(Dir, ?DRIVER, []) of
+        {ok, _} -> ok;
+        {error, permanent} -> ok;
+        {error, Reason} ->
+            Sentence = io_lib:format(
+                         "the driver ~s.so in ~ts cannot be loaded: ~ts",
+                         [?DRIVER, Dir, erl_ddll:format_error(Reason)]),
+            {error, lists:flatten(Sentence)}
+    end.
+
+-spec priv_dir() -> file:filename().
+priv_dir() ->
+    case code:priv_dir(eid) of
+        {error, bad_name} ->
+            Ebin = filename:dirname(code:which(?MODULE)),
+            filename:join(filename:dirname(Ebin), "priv");
+        Dir ->
+            Dir
+    end.
+
+-spec open(listener | connection | lookup) -> port().
+open(Role) ->
+    case load() of
+        ok ->
+            open_port({spawn_driver,
+                       ?DRIVER ++ " " ++ atom_to_list(Role)}, [binary]);
+        {error, Sentence} ->
+            error({driver_not_loaded, Sentence})
+    end.
+
+%% The opcodes as this module has them, for the test that compares.
+-spec opcodes() -> [{atom(), pos_integer()}].
+opcodes() ->
+    [{opcodes, ?OPCODES}, {listen, ?LISTEN}, {accept, ?ACCEPT},
+     {connect, ?CONNECT}, {send, ?SEND}, {recv, ?RECV}, {cancel, ?CANCEL},
+     {enter_data_mode, ?ENTER_DATA_MODE},
+     {start_delivery, ?START_DELIVERY}, {tick, ?TICK}, {getstat, ?GETSTAT},
+     {setopts, ?SETOPTS}, {getopts, ?GETOPTS}, {peername, ?PEERNAME},
+     {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}].
+
+%% The opcodes as the driver has them.
+-spec driver_opcodes() -> [{atom(), pos_integer()}].
+driver_opcodes() ->
+    Port = open(listener),
+    {ok, Table} = control(Port, ?OPCODES, []),
+    true = port_close(Port),
+    [{binary_to_atom(Name), binary_to_integer(Number)}
+     || Line <- binary:split(Table, <<"\n">>, [global, trim]),
+        [Name, Number] <- [binary:split(Line, <<"=">>)]].
+
+%% ---------------------------------------------------------------------
+%% Listening and connecting
+%% ---------------------------------------------------------------------
+
+%% Listens on Port (0: any free one). Without {ip, Address}, inet or inet6
+%% among the options one socket serves IPv6 and IPv4, where the machine has
+%% IPv6, else IPv4 alone.
+-spec listen(inet:port_number(), [term()]) ->
+          {ok, socket()} | {error, term()}.
+listen(Port, Options) ->
+    case local_ip(Options) of
+        {ok, Ip} ->
+            listen_on(Ip, Port, Options);
+        none ->
+            Dual = [{ipv6_v6only, false}
+                    | lists:keydelete(ipv6_v6only, 1, Options)],
+            case listen_on({0, 0, 0, 0, 0, 0, 0, 0}, Port, Dual) of
+                {ok, Listener} ->
+                    {ok, Listener};
+                {error, Reason} when Reason =:= eafnosupport;
+                                     Reason =:= eaddrnotavail;
+                                     Reason =:= enoprotoopt ->
+                    listen_on({0, 0, 0, 0}, Port, Options);
+                Error ->
+                    Error
+            end
+    end.
+
+-spec listen_on(inet:ip_address(), inet:port_number(), [term()]) ->
+          {ok, socket()} | {error, term()}.
+listen_on(Ip, Port, Options) ->
+    Backlog = proplists:get_value(backlog, Options, 128),
+    case encode_options(Options) of
+        {ok, Encoded} ->
+            Listener = open(listener),
+            Request = [encode_endpoint({Ip, Port}), <<Backlog:32>>, Encoded],
+            case control(Listener, ?LISTEN, Request) of
+                {ok, <<>>} ->
+                    {ok, Listener};
+                Error ->
+                    close(Listener),
+                    Error
+            end;
+        Error ->
+            Error
+    end.
+
+%% The next connection. The caller owns it.
+-spec accept(socket()) -> {ok, socket()} | {error, atom()}.
+accept(Listener) ->
+    request(Listener, ?ACCEPT, [], infinity).
+
+-spec connect(inet:ip_address(), inet:port_number(), [term()], timeout()) ->
+          {ok, socket()} | {error, term()}.
+connect(Ip, Port, Options, Timeout) ->
+    case encode_options(Options) of
+        {ok, Encoded} ->
+            Socket = open(connection),
+            Local = case local_ip(Options) of
+                        {ok, From} ->
+                            FromPort = proplists:get_value(port, Options, 0),
+                            encode_option(?OPT_LOCAL_ADDRESS,
+                                          encode_endpoint({From, FromPort}));
+                        none ->
+                            []
+                    end,
+            Request = [encode_endpoint({Ip, Port}), Encoded, Local],
+            case request(Socket, ?CONNECT, Request, Timeout) of
+                {ok, <<>>} ->
+                    {ok, Socket};
+                Error ->
+                    close(Socket),
+                    Error
+            end;
+        Error ->
+            Error
+    end.
+
+%% Makes Pid the owner, to which the port is linked from then on.
+-spec controlling_process(socket(), pid()) -> ok | {error, closed}.
+controlling_process(Socket, Pid) ->
+    try erlang:port_connect(Socket, Pid) of
+        true ->
+            unlink(Socket),
+            ok
+    catch
+        error:badarg -> {error, closed}
+    end.
+
+%% Closes the port. What is queued is still sent, for five seconds at most.
+-spec close(socket()) -> ok.
+close(Socket) ->
+    try port_close(Socket) of
+        true -> ok
+    catch
+        error:badarg -> ok
+    end,
+    receive
+        {'EXIT', Socket, _} -> ok
+    after 0 ->
+            ok
+    end.
+
+%% ---------------------------------------------------------------------
+%% The handshake
+%% ---------------------------------------------------------------------
+
+%% Sends one handshake packet.
+-spec send(socket(), iodata()) -> ok | {error, atom()}.
+send(Socket, Packet) ->
+    just_ok(control(Socket, ?SEND, Packet)).
+
+%% The next handshake packet.
+-spec recv(socket(), timeout()) -> {ok, binary()} | {error, atom()}.
+recv(Socket, Timeout) ->
+    request(Socket, ?RECV, [], Timeout).
+
+%% From here on packets have headers of 4 bytes, and the VM may send.
+-spec enter_data_mode(socket()) -> ok | {error, atom()}.
+enter_data_mode(Socket) ->
+    just_ok(control(Socket, ?ENTER_DATA_MODE, [])).
+
+%% From here on packets go to the VM.
+-spec start_delivery(socket()) -> ok | {error, atom()}.
+start_delivery(Socket) ->
+    just_ok(control(Socket, ?START_DELIVERY, [])).
+
+%% ---------------------------------------------------------------------
+%% Data mode
+%% ---------------------------------------------------------------------
+
+%% Sends an empty packet, unless bytes are queued that show as much.
+-spec tick(socket()) -> ok | {error, atom()}.
+tick(Socket) ->
+    just_ok(control(Socket, ?TICK, [])).
+
+%% Packets received, packets sent, and bytes that wait to be sent.
+-spec getstat(socket()) ->
+          {ok, non_neg_integer(), non_neg_integer(), non_neg_integer()}
+              | {error, atom()}.
+getstat(Socket) ->
+    case control(Socket, ?GETSTAT, []) of
+        {ok, <<Received:64, Sent:64, Pending:64>>} ->
+            {ok, Received, Sent, Pending};
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec setopts(socket(), [term()]) -> ok | {error, term()}.
+setopts(Socket, Options) ->
+    case encode_options(Options) of
+        {ok, Encoded} -> just_ok(control(Socket, ?SETOPTS, Encoded));
+        {error, _} -> {error, einval}
+    end.
+
+-spec getopts(socket(), [term()]) -> {ok, [term()]} | {error, term()}.
+getopts(Socket, Names) ->
+    {Fixed, Asked} = lists:partition(
+                       fun(Name) ->
+                               lists:keymember(Name, 1, fixed_options())
+                       end, Names),
+    case encode_queries(Asked, []) of
+        {ok, Encoded} ->
+            case control(Socket, ?GETOPTS, Encoded) of
+                {ok, Answer} ->
+                    {ok, [lists:keyfind(Name, 1, fixed_options())
+                          || Name <- Fixed]
+                     ++ decode_options(Answer, [Raw || {raw, _, _, _} = Raw
+                                                           <- Asked])};
+                Error ->
+                    Error
+            end;
+        Error ->
+            Error
+    end.
+
+-spec peername(socket()) -> {ok, endpoint()} | {error, atom()}.
+peername(Socket) ->
+    endpoint(control(Socket, ?PEERNAME, [])).
+
+-spec sockname(socket()) -> {ok, endpoint()} | {error, atom()}.
+sockname(Socket) ->
+    endpoint(control(Socket, ?SOCKNAME, [])).
+
+%% ---------------------------------------------------------------------
+%% The published-port lookup
+%% ---------------------------------------------------------------------
+
+%% Asks the Docker Remote API at Ip:DaemonPort where ListenPort of Container
+%% is published. The answer comes within Deadline milliseconds.
+-spec lookup(inet:ip_address(), inet:port_number(), pos_integer(),
+             inet:port_number(), string()) ->
+          {ok, inet:port_number()} | {error, {atom(), string()}}.
+lookup(Ip, DaemonPort, Deadline, ListenPort, Container) ->
+    Port = open(lookup),
+    Name = unicode:characters_to_binary(Container),
+    Request = [encode_endpoint({Ip, DaemonPort}),
+               <<Deadline:32, ListenPort:16>>, Name],
+    %% The driver keeps the deadline; the time here is only for a VM that is
+    %% so busy that the answer is late.
+    Answer = request(Port, ?LOOKUP, Request, Deadline + 5000),
+    close(Port),
+    case Answer of
+        {ok, <<0, Published:16>>} ->
+            {ok, Published};
+        {ok, <<1, Length, Reason:Length/binary, Sentence/binary>>} ->
+            {error, {binary_to_atom(Reason),
+                     unicode:characters_to_list(Sentence)}};
+        {error, Reason} ->
+            {error, {Reason, "the lookup ended: " ++ atom_to_list(Reason)}}
+    end.
+
+%% ---------------------------------------------------------------------
+%% Requests
+%% ---------------------------------------------------------------------
+
+-spec control(socket(), pos_integer(), iodata()) ->
+          {ok, binary()} | {error, atom()}.
+control(Port, Opcode, Data) ->
+    try port_control(Port, Opcode, Data) of
+        Reply -> decode(Reply)
+    catch
+        error:badarg ->
+            case erlang:port_info(Port, id) of
+                undefined -> {error, closed};
+                _ -> {error, einval}
+            end
+    end.
+
+%% A request whose answer comes as a message.
+-spec request(socket(), pos_integer(), iodata(), timeout()) ->
+          {ok, binary() | socket()} | {error, atom()}.
+request(Port, Opcode, Data, Timeout) ->
+    Request = erlang:unique_integer([positive]) band 16#ffffffff,
+    Monitor = erlang:monitor(port, Port),
+    Result =
+        case control(Port, Opcode, [<<Request:32>>, Data]) of
+            {ok, <<>>} -> wait(Port, Request, Monitor, Timeout);
+            {error, _} = Error -> Error
+        end,
+    erlang:demonitor(Monitor, [flush]),
+    Result.
+
+-spec wait(socket(), non_neg_integer(), reference(), timeout()) ->
+          {ok, binary() | socket()} | {error, atom()}.
+wait(Port, Request, Monitor, Timeout) ->
+    receive
+        {eid, Port, Request, Accepted} when is_port(Accepted) ->
+            {ok, Accepted};
+        {eid, Port, Request, Answer} ->
+            decode(Answer);
+        {'DOWN', Monitor, port, Port, _Reason} ->
+            {error, closed}
+    after Timeout ->
+            _ = control(Port, ?CANCEL, <<Request:32>>),
+            receive
+                {eid, Port, Request, _Late} -> ok
+            after 0 ->
+                    ok
+            end,
+            {error, timeout}
+    end.
+
+-spec decode(binary()) -> {ok, binary()} | {error, atom()}.
+decode(<<0, Payload/binary>>) ->
+    {ok, Payload};
+decode(<<1, Reason/binary>>) ->
+    {error, binary_to_atom(Reason)}.
+
+-spec just_ok({ok, binary()} | {error, atom()}) -> ok | {error, atom()}.
+just_ok({ok, _}) ->
+    ok;
+just_ok({error, _} = Error) ->
+    Error.
+
+%% ---------------------------------------------------------------------
+%% Encodings
+%% ---------------------------------------------------------------------
+
+-spec encode_endpoint(endpoint()) -> binary().
+encode_endpoint({{A, B, C, D}, Port}) ->
+    <<4, A, B, C, D, Port:16>>;
+encode_endpoint({{A, B, C, D, E, F, G, H}, Port}) ->
+    <<6, A:16, B:16, C:16, D:16, E:16, F:16, G:16, H:16, Port:16>>.
+
+-spec endpoint({ok, binary()} | {error, atom()}) ->
+          {ok, endpoint()} | {error, atom()}.
+endpoint({ok, <<4, A, B, C, D, Port:16>>}) ->
+    {ok, {{A, B, C, D}, Port}};
+endpoint({ok, <<6, A:16, B:16, C:16, D:16, E:16, F:16, G:16, H:16,
+                Port:16>>}) ->
+    {ok, {{A, B, C, D, E, F, G, H}, Port}};
+endpoint({error, _} = Error) ->
+    Error.
+
+%% The address that the options bind to.
+-spec local_ip([term()]) -> {ok, inet:ip_address()} | none.
+local_ip([{Key, Ip} | _]) when (Key =:= ip orelse Key =:= ifaddr),
+                               is_tuple(Ip) ->
+    {ok, Ip};
+local_ip([inet | Options]) ->
+    case local_ip(Options) of
+        none -> {ok, {0, 0, 0, 0}};
+        Found -> Found
+    end;
+local_ip([inet6 | Options]) ->
+    case local_ip(Options) of
+        none -> {ok, {0, 0, 0, 0, 0, 0, 0, 0}};
+        Found -> Found
+    end;
+local_ip([_ | Options]) ->
+    local_ip(Options);
+local_ip([]) ->
+    none.
+
+-spec encode_options([term()]) -> {ok, iodata()} | {error, term()}.
+encode_options(Options) ->
+    try
+        {ok, [encode_one(Option) || Option <- Options]}
+    catch
+        throw:{unsupported, Option} -> {error, {unsupported_option, Option}}
+    end.
+
+-spec encode_one(term()) -> iodata().
+encode_one({linger, {On, Seconds}}) when is_boolean(On),
+                                         is_integer(Seconds) ->
+    encode_option(?OPT_LINGER, <<(integer_of(On)):32, Seconds:32>>);
+encode_one({bind_to_device, Device}) when is_binary(Device) ->
+    encode_option(?OPT_DEVICE, Device);
+encode_one({raw, Level, Name, Value})
+  when is_integer(Level), is_integer(Name), is_binary(Value) ->
+    encode_option(?OPT_RAW, [<<Level:32, Name:32>>, Value]);
+encode_one({raw, {Level, Name, Value}}) ->
+    encode_one({raw, Level, Name, Value});
+encode_one({high_watermark, Bytes}) when is_integer(Bytes), Bytes > 0 ->
+    encode_option(?OPT_HIGH_WATERMARK, <<Bytes:32>>);
+encode_one({low_watermark, Bytes}) when is_integer(Bytes), Bytes >= 0 ->
+    encode_option(?OPT_LOW_WATERMARK, <<Bytes:32>>);
+encode_one({Name, Value} = Option) ->
+    case lists:keyfind(Name, 1, ?INTEGER_OPTIONS) of
+        {Name, Code} when is_integer(Value); is_boolean(Value) ->
+            encode_option(Code, <<(integer_of(Value)):32>>);
+        _ ->
+            ignored(Name, Option)
+    end;
+encode_one(Name) when Name =:= inet; Name =:= inet6; Name =:= binary;
+                      Name =:= list ->
+    [];
+encode_one(Option) ->
+    throw({unsupported, Option}).
+
+-spec ignored(term(), term()) -> [].
+ignored(Name, Option) ->
+    case lists:member(Name, ?IGNORED_OPTIONS) of
+        true -> [];
+        false -> throw({unsupported, Option})
+    end.
+
+-spec encode_option(byte(), iodata()) -> iodata().
+encode_option(Code, Value) ->
+    [<<Code, (iolist_size(Value)):16>>, Value].
+
+-spec integer_of(boolean() | integer()) -> integer().
+integer_of(true) -> 1;
+integer_of(false) -> 0;
+integer_of(Integer) -> Integer.
+
+%% What the carrier decides itself, as inet would show it.
+-spec fixed_options() -> [{atom(), term()}].
+fixed_options() ->
+    [{active, true}, {deliver, port}, {mode, binary}, {packet, 4}].
+
+-spec encode_queries([term()], iodata()) -> {ok, iodata()} | {error, einval}.
+encode_queries([], Encoded) ->
+    {ok, Encoded};
+encode_queries([linger | Names], Encoded) ->
+    encode_queries(Names, [Encoded, ?OPT_LINGER]);
+encode_queries([high_watermark | Names], Encoded) ->
+    encode_queries(Names, [Encoded, ?OPT_HIGH_WATERMARK]);
+encode_queries([low_watermark | Names], Encoded) ->
+    encode_queries(Names, [Encoded, ?OPT_LOW_WATERMARK]);
+encode_queries([{raw, Level, Name, Size} | Names], Encoded)
+  when is_integer(Level), is_integer(Name), is_integer(Size), Size >= 0 ->
+    encode_queries(Names, [Encoded,
+                           <<?OPT_RAW, Level:32, Name:32, Size:32>>]);
+encode_queries([Name | Names], Encoded) ->
+    case lists:keyfind(Name, 1, ?INTEGER_OPTIONS) of
+        {Name, Code} -> encode_queries(Names, [Encoded, Code]);
+        false -> {error, einval}
+    end.
+
+%% Raws are the raw queries, in the order in which they were asked.
+-spec decode_options(binary(), [term()]) -> [term()].
+decode_options(<<?OPT_LINGER, 8:16, On:32, Seconds:32, Rest/binary>>,
+               Raws) ->
+    [{linger, {On =/= 0, Seconds}} | decode_options(Rest, Raws)];
+decode_options(<<?OPT_HIGH_WATERMARK, 4:16, Bytes:32, Rest/binary>>, Raws) ->
+    [{high_watermark, Bytes} | decode_options(Rest, Raws)];
+decode_options(<<?OPT_LOW_WATERMARK, 4:16, Bytes:32, Rest/binary>>, Raws) ->
+    [{low_watermark, Bytes} | decode_options(Rest, Raws)];
+decode_options(<<?OPT_RAW, Size:16, Value:Size/binary, Rest/binary>>,
+               [{raw, Level, Name, _} | Raws]) ->
+    [{raw, Level, Name, Value} | decode_options(Rest, Raws)];
+decode_options(<<Code, 4:16, Integer:32/signed, Rest/binary>>, Raws) ->
+    {Name, Code} = lists:keyfind(Code, 2, ?INTEGER_OPTIONS),
+    Value = case lists:member(Name, ?BOOLEAN_OPTIONS) of
+                true -> Integer =/= 0;
+                false -> Integer
+            end,
+    [{Name, Value} | decode_options(Rest, Raws)];
+decode_options(<<>>, _Raws) ->
+    [].
