@@ -44,7 +44,7 @@ listen_port_please(_Name, _Host) ->
                      inet | inet6) ->
           {ok, inet:ip_address()} | {error, term()}.
 address_please(_Name, Host, Family) ->
-    inet:getaddr(Host, Family).
+    resolve(Host, Family).
 
 -spec port_please(atom() | string(), inet:hostname() | inet:ip_address()) ->
           {port, inet:port_number(), pos_integer()} | {error, term()}.
@@ -109,10 +109,25 @@ listen_port_of_peers() ->
 ip_address(Host) when is_tuple(Host) ->
     {ok, Host};
 ip_address(Host) ->
-    case inet:getaddr(Host, inet) of
+    case resolve(Host, inet) of
         {ok, Ip} -> {ok, Ip};
-        {error, _} -> inet:getaddr(Host, inet6)
+        {error, _} -> resolve(Host, inet6)
     end.
+
+%% The resolver would start OTP's helper program inet_gethost even for what is
+%% an address already.
+-spec resolve(inet:hostname() | inet:ip_address(), inet | inet6) ->
+          {ok, inet:ip_address()} | {error, inet:posix()}.
+resolve(Host, Family) when is_list(Host) ->
+    case {inet:parse_strict_address(Host), Family} of
+        {{ok, Ip}, inet} when tuple_size(Ip) =:= 4 -> {ok, Ip};
+        {{ok, Ip}, inet6} when tuple_size(Ip) =:= 8 -> {ok, Ip};
+        {{ok, Ip}, inet6} -> {ok, inet:ipv4_mapped_ipv6_address(Ip)};
+        {{ok, _}, inet} -> {error, eafnosupport};
+        {{error, einval}, _} -> inet:getaddr(Host, Family)
+    end;
+resolve(Host, Family) ->
+    inet:getaddr(Host, Family).
 
 -spec failed(string(), inet:hostname() | inet:ip_address(), atom(),
              string()) -> {error, {atom(), string()}}.

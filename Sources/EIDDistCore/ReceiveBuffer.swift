@@ -78,14 +78,17 @@ public struct ReceiveBuffer: Equatable, Sendable {
   /// - Parameter soleOwner: whether nobody but the driver holds the chunk, so that what was
   ///   delivered may be overwritten.
   public mutating func room(soleOwner: Bool) -> Room {
-    if pending == 0, soleOwner, capacity >= nextCapacity {
+    // A chunk above the usual size was one large packet's: it is not kept for the next ones.
+    if pending == 0, soleOwner, capacity >= nextCapacity, capacity <= Self.maxChunkBytes {
       filled = 0
       parsed = 0
     }
     let left = capacity &- filled
+    // It may hold but the first steps of that packet, which fill it before the next step.
+    let isStep = parsed == 0 && capacity > Self.maxChunkBytes
     // With nothing awaited, a sliver at the end of a chunk is not worth a system call.
     let isRoom =
-      awaited > 0 ? parsed &+ awaited <= capacity : left > capacity / 8
+      awaited > 0 ? isStep || parsed &+ awaited <= capacity : left > capacity / 8
     if isRoom, left > 0 { return .here(offset: filled, count: left) }
     var wanted = nextCapacity
     if awaited > wanted {

@@ -19,8 +19,9 @@ final class LookupPort: EidPort {
 
   /// Bytes read at a time.
   private static let readBytes = 16 * 1024
-  /// Bytes read in one input event before other ports get their turn.
-  private static let inputBudgetBytes = 256 * 1024
+  /// Bytes read in one input event before other ports get their turn: the scanner takes
+  /// about a millisecond for so many.
+  private static let inputBudgetBytes = 32 * 1024
 
   private var phase = Phase.fresh
   private var socket: PolledSocket?
