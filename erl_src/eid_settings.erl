@@ -19,8 +19,10 @@
 -type key() :: erlang_port | docker_daemon_port | eid_lookup
              | eid_lookup_timeout.
 
--define(KEYS, [erlang_port, docker_daemon_port, eid_lookup,
-               eid_lookup_timeout]).
+%% OTP's own setting is checked as well: an address that is none must not mean
+%% that the node listens on all of them.
+-define(CHECKED, [erlang_port, docker_daemon_port, eid_lookup,
+                  eid_lookup_timeout, inet_dist_use_interface]).
 
 %% The 2014 Erlang-In-Docker's README called it so, and so do settings that
 %% were written from it.
@@ -43,7 +45,7 @@ get(Key) ->
 -spec check() -> ok | {error, string()}.
 check() ->
     warn_of_old_name(),
-    Bad = [{Key, Value} || Key <- ?KEYS,
+    Bad = [{Key, Value} || Key <- ?CHECKED,
                            Value <- [value(Key)],
                            not is_allowed(Key, Value)],
     case Bad of
@@ -51,7 +53,7 @@ check() ->
         [{Key, Value} | _] -> {error, sentence(Key, Value)}
     end.
 
--spec value(key()) -> term().
+-spec value(key() | inet_dist_use_interface) -> term().
 value(docker_daemon_port) ->
     case application:get_env(kernel, docker_daemon_port) of
         {ok, Port} ->
@@ -63,13 +65,14 @@ value(docker_daemon_port) ->
 value(Key) ->
     application:get_env(kernel, Key, default(Key)).
 
--spec default(key()) -> term().
+-spec default(key() | inet_dist_use_interface) -> term().
 default(erlang_port) -> 12345;
 default(docker_daemon_port) -> 4243;
 default(eid_lookup) -> docker;
-default(eid_lookup_timeout) -> 5000.
+default(eid_lookup_timeout) -> 5000;
+default(inet_dist_use_interface) -> any.
 
--spec is_allowed(key(), term()) -> boolean().
+-spec is_allowed(key() | inet_dist_use_interface, term()) -> boolean().
 is_allowed(erlang_port, Port) ->
     is_integer(Port) andalso Port >= 0 andalso Port =< 65535;
 is_allowed(docker_daemon_port, Port) ->
@@ -78,15 +81,17 @@ is_allowed(eid_lookup, Lookup) ->
     Lookup =:= docker orelse Lookup =:= direct;
 is_allowed(eid_lookup_timeout, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 1
-        andalso Milliseconds =< 120000.
+        andalso Milliseconds =< 120000;
+is_allowed(inet_dist_use_interface, Ip) ->
+    Ip =:= any orelse inet:is_ip_address(Ip).
 
--spec sentence(key(), term()) -> string().
+-spec sentence(key() | inet_dist_use_interface, term()) -> string().
 sentence(Key, Value) ->
     lists:flatten(
       io_lib:format("the kernel setting ~s is ~tp, but must be ~s",
                     [Key, Value, allowed(Key)])).
 
--spec allowed(key()) -> string().
+-spec allowed(key() | inet_dist_use_interface) -> string().
 allowed(erlang_port) ->
     "a port number from 1 to 65535, or 0 for any free port";
 allowed(docker_daemon_port) ->
@@ -94,7 +99,9 @@ allowed(docker_daemon_port) ->
 allowed(eid_lookup) ->
     "docker or direct";
 allowed(eid_lookup_timeout) ->
-    "a number of milliseconds from 1 to 120000".
+    "a number of milliseconds from 1 to 120000";
+allowed(inet_dist_use_interface) ->
+    "an address as a tuple, such as {127,0,0,1}".
 
 -spec warn_of_old_name() -> ok.
 warn_of_old_name() ->

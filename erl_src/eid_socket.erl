@@ -57,7 +57,7 @@
         [active, buffer, delay_send, deliver, exit_on_close, header,
          high_msgq_watermark, low_msgq_watermark, mode, packet, packet_size,
          read_packets, send_timeout, send_timeout_close, show_econnreset,
-         tcp_module, backlog, port, ip, ifaddr, line_delimiter, nopush]).
+         tcp_module, backlog, port, line_delimiter, nopush]).
 
 %% ---------------------------------------------------------------------
 %% The driver
@@ -455,6 +455,12 @@ encode_one({high_watermark, Bytes}) when is_integer(Bytes), Bytes > 0 ->
     encode_option(?OPT_HIGH_WATERMARK, <<Bytes:32>>);
 encode_one({low_watermark, Bytes}) when is_integer(Bytes), Bytes >= 0 ->
     encode_option(?OPT_LOW_WATERMARK, <<Bytes:32>>);
+encode_one({Name, Ip} = Option) when Name =:= ip; Name =:= ifaddr ->
+    %% local_ip/1 takes it.
+    case inet:is_ip_address(Ip) of
+        true -> [];
+        false -> throw({unsupported, Option})
+    end;
 encode_one({Name, Value} = Option) ->
     case lists:keyfind(Name, 1, ?INTEGER_OPTIONS) of
         {Name, Code} when is_integer(Value); is_boolean(Value) ->

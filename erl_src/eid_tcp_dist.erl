@@ -594,8 +594,8 @@ listen_on(First, Last, Options) ->
 -spec listen_options() -> [term()].
 listen_options() ->
     Interface = case application:get_env(kernel, inet_dist_use_interface) of
-                    {ok, Ip} -> [{ip, Ip}];
-                    undefined -> []
+                    {ok, Ip} when is_tuple(Ip) -> [{ip, Ip}];
+                    _ -> []
                 end,
     Given = application:get_env(kernel, inet_dist_listen_options, []),
     %% Accepted sockets inherit nodelay from the listener.

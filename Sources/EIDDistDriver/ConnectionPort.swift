@@ -60,9 +60,9 @@ final class ConnectionPort: EidPort {
     case .send(let packet):
       return sendHandshake(packet)
     case .receive(let request):
-      requester = port.caller
       let action = state.receive(request: request)
       if case .refuse(let refusal) = action { return refused(refusal) }
+      requester = port.caller
       perform(action)
       return .ok
     case .cancel(let request):

@@ -16,8 +16,10 @@ final class ListenerPort: EidPort {
     case .listen(let endpoint, let backlog, let options):
       return listen(on: endpoint, backlog: backlog, options)
     case .accept(let request):
-      acceptor = port.caller
-      return perform(state.accept(request: request))
+      let action = state.accept(request: request)
+      // Whoever is refused must not get what another waits for.
+      if case .tryAccept = action { acceptor = port.caller }
+      return perform(action)
     case .cancel(let request):
       return perform(state.cancel(request: request))
     case .setOptions(let options):
@@ -52,13 +54,15 @@ final class ListenerPort: EidPort {
     backlog: Int32,
     _ options: [SocketOption]
   ) -> ControlReply {
-    guard case .proceed = state.listen() else { return .error("einval") }
+    var listening = state
+    guard case .proceed = listening.listen() else { return .error("einval") }
     do throws(Errno) {
       let listener = try Socket(for: endpoint.address)
       try listener.set(options)
       try listener.bind(to: endpoint)
       try listener.listen(backlog: backlog)
       socket = PolledSocket(listener, port: port)
+      state = listening
       return .ok
     } catch {
       return .error(error)

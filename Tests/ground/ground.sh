@@ -557,7 +557,7 @@ ground_name() { cat "$GROUND_DIR/nodes/$1/box/up"; }
 ground_wait_up() {
   local name
   for name; do
-    ground_wait "${GROUND_UP_SECONDS:-20}" "node $name to come up" \
+    ground_wait "${GROUND_UP_SECONDS:-30}" "node $name to come up" \
       test -e "$GROUND_DIR/nodes/$name/box/up" || {
       ground_log "$name" | tail -n 15 >&2
       return 1
