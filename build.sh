@@ -274,7 +274,8 @@ check_erlang() {
   local release
   # shellcheck disable=SC2016
   release=$(erl_at "$1" -eval \
-    'io:format("~s~n", [erlang:system_info(otp_release)]), halt().') ||
+    'io:format("~s~n", [erlang:system_info(otp_release)]), halt().' \
+    2>/dev/null) ||
     die "the Erlang at $1 does not run on this machine;" \
       "use --app, and copy the application into it"
   [[ $release =~ ^(2[5-9]|[3-9][0-9])$ ]] ||

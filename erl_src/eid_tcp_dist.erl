@@ -547,9 +547,11 @@ epmd_module() ->
         {ok, Module} ->
             Module;
         undefined ->
+            %% The last one counts, so that the command line overrides
+            %% what ERL_AFLAGS puts before it.
             case init:get_argument(epmd_module) of
-                {ok, [[Module | _] | _]} -> list_to_atom(Module);
-                _ -> eid_epmd
+                {ok, Values} -> list_to_atom(hd(lists:last(Values)));
+                error -> eid_epmd
             end
     end.
 

@@ -284,8 +284,9 @@ ground_in() {
   nsenter --net="/run/netns/host$host" -- "$@"
 }
 
-# The address of a host.
+# The addresses of a host.
 ground_address() { printf '%s.%s\n' "$GROUND_NET" "$1"; }
+ground_address6() { printf '%s:%s\n' "$GROUND_NET6" "$1"; }
 
 # Puts into PATH the iptables that this kernel serves: the default one, nft or legacy.
 ground_choose_iptables() {
@@ -320,7 +321,7 @@ ground_network() {
     ip link add eth0 netns "host$host" type veth peer name "host$host" netns switch
     ip -n switch link set "host$host" master br0 up
     ip -n "host$host" address add "$(ground_address "$host")/24" dev eth0
-    ip -n "host$host" address add "$GROUND_NET6:$host/64" dev eth0 nodad 2>/dev/null || true
+    ip -n "host$host" address add "$(ground_address6 "$host")/64" dev eth0 nodad 2>/dev/null || true
     ip -n "host$host" link set eth0 up
   done
 }
@@ -355,14 +356,16 @@ ground_containerd_start() {
 
 # Starts a host's dockerd without waiting for it.
 ground_docker_launch() {
-  local dir=$GROUND_DIR/$1
+  local dir=$GROUND_DIR/$1 any=0.0.0.0
+  # Where the kernel has IPv6, [::] is for both.
+  if [[ -e /proc/net/if_inet6 ]]; then any='[::]'; fi
   rm -f "$dir/docker.pid"
   printf '{}\n' >"$dir/daemon.json"
   # tls=false: else dockerd sleeps for 15 s over the open port. cgroupfs: no systemd in here.
   # Not through ground_in: a signal to $! must reach dockerd, not a shell around it.
   nsenter --net="/run/netns/host$1" -- dockerd --config-file "$dir/daemon.json" --data-root "$dir/data" \
     --exec-root "$dir/run" --pidfile "$dir/docker.pid" --containerd "$dir/containerd.sock" \
-    --host "unix://$dir/docker.sock" --host "tcp://0.0.0.0:$GROUND_API_PORT" --tls=false \
+    --host "unix://$dir/docker.sock" --host "tcp://$any:$GROUND_API_PORT" --tls=false \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${GROUND_DIR##*/}/host$1" \
     >>"$dir/dockerd.log" 2>&1 &
   printf '%s\n' $! >"$dir/dockerd.pid"
@@ -508,7 +511,7 @@ ground_container() {
 #   GROUND_NODE_ID   instead of the container's $HOSTNAME, for the container's shell to expand
 #                    (/box/id has the whole ID)
 #   GROUND_CARRIER   instead of "-proto_dist eid_tcp"
-#   GROUND_BEAMS     files for the node to load
+#   GROUND_FILES     files that it finds in /box; modules among them are loaded
 ground_node() {
   local host=$1 name=$2 image=$3 box=$GROUND_DIR/nodes/$2/box options=() publish carrier
   shift 3
@@ -532,9 +535,9 @@ ground_node() {
 ground_box() {
   mkdir -p "$1"
   ground_compile "$GROUND_SOURCES/ground_probe.erl"
-  cp "$GROUND_DIR/ground_probe.beam" "${GROUND_BEAMS[@]}" "$1"
+  cp "$GROUND_DIR/ground_probe.beam" "${GROUND_FILES[@]}" "$1"
 }
-GROUND_BEAMS=()
+GROUND_FILES=()
 
 # Compiles a module into GROUND_DIR, once. Several may try at the same time.
 ground_compile() {

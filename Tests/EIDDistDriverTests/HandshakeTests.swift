@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriverStandIns
+import EIDDistCore
+import Glibc
+import Testing
+
+extension DriverTests {
+  @Suite struct ConnectTests {
+    private func connect(_ port: Port, to endpoint: [UInt8], _ options: [UInt8] = []) -> Answer {
+      port.control(.connect, big(UInt32(5)) + endpoint + options)
+    }
+
+    @Test func connectIsAnsweredWhenItIsMade() {
+      let (listening, number) = Peer.listening()
+      let port = Port.connection()
+      #expect(connect(port, to: loopback(number)) == .ok)
+      #expect(Machine.message() == port.reply(5, .ok))
+      #expect(!port.watchesOutput)
+      #expect(!port.watchesInput)
+      let peer = listening.accepted()
+      #expect(port.control(.peerName) == .ok(loopback(number)))
+      #expect(port.control(.send, [1, 2]) == .ok)
+      #expect(peer.receive(4) == short([1, 2]))
+    }
+
+    @Test func refusedConnectIsTold() {
+      let (listening, number) = Peer.listening()
+      listening.close()
+      let port = Port.connection()
+      #expect(connect(port, to: loopback(number)) == .ok)
+      #expect(Machine.message() == port.reply(5, .error("econnrefused")))
+      #expect(port.control(.send, [1]) == .error("econnrefused"))
+      #expect(connect(port, to: loopback(number)) == .error("econnrefused"))
+    }
+
+    @Test func connectWithinAConnectIsRefusedAndDoesNotTakeTheAnswer() {
+      let (_, number) = Peer.listening()
+      let port = Port.connection()
+      #expect(connect(port, to: loopback(number)) == .ok)
+      let second = big(UInt32(6)) + loopback(number)
+      #expect(port.control(.connect, second, by: Machine.bob) == .error("eisconn"))
+      #expect(port.control(.receive, big(UInt32(7)), by: Machine.bob) == .error("enotconn"))
+      #expect(Machine.message() == port.reply(5, .ok))
+      #expect(Machine.messages(to: Machine.bob).isEmpty)
+    }
+
+    @Test func localAddressIsBoundTo() {
+      let (listening, number) = Peer.listening()
+      let port = Port.connection()
+      let local = option(SocketOption.Code.localAddress, loopback(0, host: 77))
+      #expect(connect(port, to: loopback(number), local) == .ok)
+      #expect(Machine.message() == port.reply(5, .ok))
+      #expect(port.control(.socketName) == .ok(loopback(port.localPort, host: 77)))
+      _ = listening.accepted()
+    }
+
+    @Test func foreignLocalAddressIsTold() {
+      let port = Port.connection()
+      let local = option(SocketOption.Code.localAddress, [4, 192, 0, 2, 1, 0, 0])
+      #expect(connect(port, to: loopback(1), local) == .ok)
+      #expect(Machine.messages() == [port.reply(5, .error("eaddrnotavail"))])
+    }
+
+    @Test func nothingIsSentOrReceivedWithoutAConnection() {
+      let port = Port.connection()
+      #expect(port.control(.send, [1]) == .error("enotconn"))
+      #expect(port.control(.receive, big(UInt32(1))) == .error("enotconn"))
+      #expect(port.control(.enterDataMode) == .error("enotconn"))
+      #expect(port.control(.startDelivery) == .error("enotconn"))
+      #expect(port.control(.peerName) == .error("enotconn"))
+      #expect(port.control(.socketName) == .error("enotconn"))
+      #expect(port.control(.getOptions, [1]) == .error("enotconn"))
+      #expect(port.control(.setOptions, option(.noDelay, 1)) == .error("enotconn"))
+      #expect(port.control(.tick) == .ok)
+      #expect(port.statistics == [0, 0, 0])
+    }
+
+    @Test func portThatConnectsCanBeClosed() {
+      let (_, number) = Peer.listening()
+      let port = Port.connection()
+      #expect(connect(port, to: loopback(number)) == .ok)
+      port.close()
+      #expect(port.stops == 1)
+      #expect(Machine.messages().isEmpty)
+    }
+
+    @Test(.enabled(if: Machine.hasIPv6)) func connectionsAreMadeOverIPv6() throws {
+      let listener = Port.listener()
+      #expect(listener.control(.listen, v6(1, 0) + big(Int32(5))) == .ok)
+      let number = listener.localPort
+      #expect(listener.control(.accept, big(UInt32(1))) == .ok)
+      let port = Port.connection()
+      #expect(connect(port, to: v6(1, number)) == .ok)
+      var messages: [String] = []
+      Machine.wait("they do not connect") {
+        messages += Machine.messages()
+        return messages.count == 2
+      }
+      #expect(messages.contains(port.reply(5, .ok)))
+      let accepted = try #require(
+        messages.lazy.compactMap { listener.acceptedPort(1, in: $0) }.first
+      )
+      #expect(port.control(.peerName) == .ok(v6(1, number)))
+      #expect(accepted.control(.peerName) == .ok(v6(1, port.localPort)))
+      // An option of the other family is left out, as inet does.
+      #expect(accepted.control(.getOptions, [8, 11]) != .error("einval"))
+    }
+  }
+
+  @Suite struct HandshakeTests {
+    private func receive(_ port: Port, _ request: UInt32 = 9, by pid: UInt64 = Machine.alice)
+      -> Answer
+    {
+      port.control(.receive, big(request), by: pid)
+    }
+
+    @Test(arguments: [0, 1, 2, 255, 256, 1100, 4096]) func packetsGoBothWays(length: Int) {
+      let (port, peer) = Port.accepted()
+      let packet = pattern(length)
+      #expect(port.control(.send, packet) == .ok)
+      #expect(peer.receive(length + 2) == short(packet))
+      peer.send(short(packet))
+      #expect(receive(port) == .ok)
+      #expect(Machine.message() == port.reply(9, .ok(packet)))
+      #expect(port.statistics == [1, 1, 0])
+    }
+
+    @Test func packetMayComeByteAfterByte() {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port) == .ok)
+      for byte in short([7, 8, 9]) {
+        #expect(Machine.messages().isEmpty)
+        peer.send([byte])
+        Machine.settle()
+      }
+      #expect(Machine.message() == port.reply(9, .ok([7, 8, 9])))
+    }
+
+    @Test func nothingIsReadBeyondThePacketThatIsAskedFor() {
+      let (port, peer) = Port.accepted()
+      peer.send(short([1, 2, 3]) + short([4]) + [0xee])
+      #expect(receive(port, 1) == .ok)
+      #expect(Machine.message() == port.reply(1, .ok([1, 2, 3])))
+      Machine.settle()
+      #expect(standin_unread_bytes(port.id) == 4)
+      #expect(!port.watchesInput)
+      #expect(receive(port, 2) == .ok)
+      #expect(Machine.message() == port.reply(2, .ok([4])))
+      #expect(standin_unread_bytes(port.id) == 1)
+    }
+
+    @Test func nothingIsReadBeforeItIsAskedFor() {
+      let (port, peer) = Port.accepted()
+      peer.send(short([1]))
+      Machine.settle()
+      standin_ready_input(port.id)
+      #expect(standin_received_bytes() == 0)
+      #expect(!port.watchesInput)
+    }
+
+    @Test func secondReaderIsRefusedAndGetsNothing() {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port, 1, by: Machine.alice) == .ok)
+      #expect(receive(port, 2, by: Machine.bob) == .error("ealready"))
+      peer.send(short([5]))
+      #expect(Machine.message(to: Machine.alice) == port.reply(1, .ok([5])))
+      #expect(Machine.messages(to: Machine.bob).isEmpty)
+    }
+
+    @Test func cancelledReadLeavesWhatHasComeToTheNext() {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port, 1) == .ok)
+      peer.send([0, 2, 8])
+      Machine.settle()
+      #expect(port.control(.cancel, big(UInt32(1))) == .ok)
+      peer.send([9])
+      Machine.settle()
+      #expect(Machine.messages().isEmpty)
+      #expect(port.control(.enterDataMode) == .error("ealready"))
+      #expect(receive(port, 2, by: Machine.bob) == .ok)
+      #expect(Machine.message(to: Machine.bob) == port.reply(2, .ok([8, 9])))
+    }
+
+    @Test(arguments: [4097, 0x4745, 0xffff]) func packetThatIsTooLongEndsTheHandshake(length: Int) {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port, 1) == .ok)
+      peer.send(big(UInt16(length)) + [1, 2, 3])
+      #expect(Machine.message() == port.reply(1, .error("handshake_packet_too_long")))
+      #expect(receive(port, 2) == .error("handshake_packet_too_long"))
+      #expect(port.control(.send, [1]) == .error("handshake_packet_too_long"))
+      #expect(port.isOpen)
+    }
+
+    @Test func peerThatClosesIsTold() {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port, 1) == .ok)
+      peer.close()
+      #expect(Machine.message() == port.reply(1, .error("closed")))
+      #expect(receive(port, 2) == .error("closed"))
+      #expect(port.control(.enterDataMode) == .error("closed"))
+      Machine.settle()
+      #expect(!port.watchesInput)
+      #expect(port.isOpen)
+    }
+
+    @Test func peerThatResetsIsTold() {
+      let (port, peer) = Port.accepted()
+      #expect(receive(port, 1) == .ok)
+      peer.reset()
+      #expect(Machine.message() == port.reply(1, .error("econnreset")))
+    }
+
+    @Test func interruptedReadIsTriedAgain() {
+      let (port, peer) = Port.accepted()
+      peer.send(short([1]))
+      standin_fail_call(standin_recv, EINTR, 3)
+      #expect(receive(port, 1) == .ok)
+      #expect(Machine.messages() == [port.reply(1, .ok([1]))])
+    }
+
+    @Test func longestPacketThatAHeaderCanNameIsSent() {
+      let (port, peer) = Port.accepted()
+      let longest = pattern(0xffff)
+      #expect(port.control(.send, longest) == .ok)
+      #expect(port.control(.send, longest + [1]) == .error("emsgsize"))
+      let isWhole = isSame(peer.receive(0xffff + 2), short(longest))
+      #expect(isWhole)
+      #expect(port.statistics == [0, 1, 0])
+    }
+
+    @Test func errorOfASendIsAnswered() {
+      let (port, _) = Port.accepted()
+      standin_fail_call(standin_sendmsg, EPIPE, 1)
+      #expect(port.control(.send, [1, 2, 3]) == .error("epipe"))
+      #expect(port.control(.send, [4]) == .error("epipe"))
+      #expect(port.isOpen)
+      port.close()
+      #expect(port.stops == 1)
+    }
+
+    @Test func errorOfASendAnswersWhoWaitsForAPacket() {
+      let (port, _) = Port.accepted()
+      #expect(receive(port, 1, by: Machine.bob) == .ok)
+      standin_fail_call(standin_sendmsg, ECONNRESET, 1)
+      #expect(port.control(.send, [1, 2, 3]) == .error("econnreset"))
+      #expect(Machine.messages(to: Machine.bob) == [port.reply(1, .error("econnreset"))])
+    }
+
+    @Test func noMemoryForAPacketIsTold() {
+      let (port, _) = Port.accepted()
+      standin_fail_allocation(1)
+      #expect(port.control(.send, [1]) == .error("enomem"))
+    }
+
+    @Test func packetsThatThePeerDoesNotTakeWaitInOrder() {
+      let (port, peer) = Port.accepted()
+      var expected: [UInt8] = []
+      while !port.watchesOutput, expected.count < 64 << 20 {
+        let packet = pattern(50_000, expected.count)
+        #expect(port.control(.send, packet) == .ok)
+        expected += short(packet)
+      }
+      for length in 0..<10 {
+        #expect(port.control(.send, pattern(length)) == .ok)
+        expected += short(pattern(length))
+      }
+      #expect(port.statistics[2] > 0)
+      #expect(port.control(.enterDataMode) == .ok)
+      port.output([1, 2, 3])
+      expected += long([1, 2, 3])
+      let isWhole = isSame(peer.receive(expected.count), expected)
+      #expect(isWhole)
+      Machine.settle()
+      #expect(!port.watchesOutput)
+      #expect(port.statistics[2] == 0)
+    }
+
+    @Test func dataModeWaitsForTheHandshakesEnd() {
+      let (port, peer) = Port.accepted()
+      #expect(port.control(.startDelivery) == .error("enotconn"))
+      #expect(receive(port, 1) == .ok)
+      #expect(port.control(.enterDataMode) == .error("ealready"))
+      peer.send(short([]))
+      #expect(Machine.message() == port.reply(1, .ok([])))
+      #expect(port.control(.enterDataMode) == .ok)
+      #expect(port.control(.enterDataMode) == .ok)
+      #expect(port.control(.send, [1]) == .error("enotconn"))
+      #expect(receive(port, 2) == .error("enotconn"))
+      #expect(port.control(.startDelivery) == .ok)
+      #expect(port.control(.startDelivery) == .error("enotconn"))
+    }
+
+    @Test func outputBeforeDataModeFailsThePort() {
+      let (port, peer) = Port.accepted()
+      port.output([1, 2, 3])
+      #expect(port.failure == "badarg")
+      #expect(port.stops == 1)
+      #expect(Machine.messages() == [port.closedNotice])
+      #expect(peer.receiveToEnd().isEmpty)
+    }
+
+    @Test func outputWithoutAConnectionFailsThePort() {
+      let port = Port.connection()
+      port.output([1, 2, 3])
+      #expect(port.failure == "badarg")
+    }
+  }
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriverStandIns
+import EIDDistCore
+import Glibc
+import Testing
+
+@testable import EIDDistDriver
+
+extension DriverTests {
+  @Suite struct BatchTests {
+    private var sends: Int32 { standin_call_count(standin_sendmsg) }
+
+    @Test func batchGoesOutInOneSendAtItsEnd() {
+      let (port, peer) = Port.inDataMode()
+      let messages = [[1], [], [2, 3, 4], pattern(2000)] as [[UInt8]]
+      let before = sends
+      for message in messages {
+        port.output(message)
+        #expect(port.timer == 0)
+      }
+      #expect(sends == before)
+      #expect(port.statistics == [0, 4, UInt64(messages.map { $0.count + 4 }.reduce(0, +))])
+      port.fireTimer()
+      #expect(sends == before + 1)
+      #expect(port.timer == nil)
+      let expected = joined(messages.map(long))
+      #expect(peer.receive(expected.count) == expected)
+      #expect(port.statistics == [0, 4, 0])
+    }
+
+    @Test func messageOfManyPartsIsOnePacket() {
+      let (port, peer) = Port.inDataMode()
+      port.output([131, 68], [], [1, 2, 3], pattern(3000), [4])
+      port.fireTimer()
+      let expected = long([131, 68, 1, 2, 3] + pattern(3000) + [4])
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func emptyOutputIsATick() {
+      let (port, peer) = Port.inDataMode()
+      port.output()
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+      #expect(port.statistics == [0, 1, 0])
+    }
+
+    @Test func flushWithNothingQueuedSendsNothing() {
+      let (port, _) = Port.inDataMode()
+      port.output([1])
+      port.fireTimer()
+      let before = sends
+      // A timer that was under way when the batch went out for another reason.
+      port.output(pattern(ConnectionPort.stagingLimitBytes))
+      port.output([2])
+      #expect(sends == before + 1)
+      port.fireTimer()
+      #expect(sends == before + 2)
+      #expect(!standin_fire_timer(port.id))
+    }
+
+    /// 32 messages of 2 KB with their headers are exactly full.
+    @Test(arguments: [
+      (last: 2043, goesAtOnce: false), (last: 2044, goesAtOnce: true),
+      (last: 2045, goesAtOnce: true),
+    ])
+    func batchThatIsFullGoesOutAtOnce(last: Int, goesAtOnce: Bool) {
+      let (port, peer) = Port.inDataMode()
+      let before = sends
+      var expected: [UInt8] = []
+      for count in Array(repeating: 2044, count: 31) + [last] {
+        #expect(sends == before)
+        let message = pattern(count, expected.count)
+        port.output(message)
+        expected += long(message)
+      }
+      #expect(sends == before + (goesAtOnce ? 1 : 0))
+      port.fireTimer()
+      #expect(sends == before + 1)
+      let isWhole = isSame(peer.receive(expected.count), expected)
+      #expect(isWhole)
+    }
+
+    @Test func outputOfManyBlocksKeepsItsOrder() {
+      let (port, peer) = Port.inDataMode()
+      var expected: [UInt8] = []
+      for index in 0..<3000 {
+        let message = pattern(index % 700, index)
+        port.output(message)
+        expected += long(message)
+      }
+      port.fireTimer()
+      let isWhole = isSame(peer.receive(expected.count), expected)
+      #expect(isWhole)
+    }
+
+    @Test func interruptedSendIsTriedAgain() {
+      let (port, peer) = Port.inDataMode()
+      port.output([1])
+      standin_fail_call(standin_sendmsg, EINTR, 3)
+      port.fireTimer()
+      #expect(peer.receive(5) == long([1]))
+    }
+  }
+
+  @Suite struct ReferenceTests {
+    @Test func largeBinaryIsReferredToUntilItIsSent() {
+      let (port, peer) = Port.inDataMode()
+      let binary = Binary(pattern(SendBuffer.maxCopiedBytes + 1))
+      port.output([(binary, 0..<SendBuffer.maxCopiedBytes + 1)])
+      #expect(binary.references == 2)
+      port.fireTimer()
+      #expect(binary.references == 1)
+      binary.release()
+      let expected = long(pattern(SendBuffer.maxCopiedBytes + 1))
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func smallBinaryIsCopied() {
+      let (port, peer) = Port.inDataMode()
+      let binary = Binary(pattern(SendBuffer.maxCopiedBytes))
+      port.output([(binary, 0..<SendBuffer.maxCopiedBytes)])
+      #expect(binary.references == 1)
+      binary.release()
+      port.fireTimer()
+      let expected = long(pattern(SendBuffer.maxCopiedBytes))
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func partsOfOneBinaryHoldAReferenceEach() {
+      let (port, peer) = Port.inDataMode()
+      let bytes = pattern(20_000)
+      let binary = Binary(bytes)
+      // The first two adjoin, so they are one piece; the third stands apart.
+      port.output([(binary, 100..<5000), (binary, 5000..<9000), (binary, 12_000..<20_000)])
+      #expect(binary.references == 3)
+      binary.release()
+      port.fireTimer()
+      let expected = long(Array(bytes[100..<9000] + bytes[12_000...]))
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func morePiecesThanOneSendTakesKeepTheirOrder() {
+      let (port, peer) = Port.inDataMode()
+      var expected: [UInt8] = []
+      for index in 0..<200 {
+        let binary = Binary(pattern(3000, index))
+        port.output([(binary, 0..<3000)])
+        binary.release()
+        expected += long(pattern(3000, index))
+      }
+      standin_fire_timer(port.id)
+      let isWhole = isSame(peer.receive(expected.count), expected)
+      #expect(isWhole)
+    }
+
+    @Test func queuedBinariesAreReleasedWhenThePortFails() {
+      let (port, _) = Port.inDataMode()
+      let binary = Binary(pattern(5000))
+      port.output([(binary, 0..<5000)])
+      standin_fail_call(standin_sendmsg, ECONNRESET, 1)
+      port.fireTimer()
+      #expect(port.failure == "econnreset")
+      #expect(binary.references == 1)
+      binary.release()
+    }
+  }
+
+  @Suite struct TickTests {
+    @Test func tickIsAnEmptyPacket() {
+      let (port, peer) = Port.inDataMode()
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+      #expect(port.statistics == [0, 1, 0])
+    }
+
+    @Test func tickIsSentBeforeDelivery() {
+      let (port, peer) = Port.accepted()
+      #expect(port.control(.enterDataMode) == .ok)
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+    }
+
+    @Test func tickIsLeftOutWhereBytesWait() {
+      let (port, peer) = Port.inDataMode()
+      port.output([1])
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(5) == long([1]))
+      #expect(port.statistics == [0, 1, 0])
+      #expect(port.control(.tick) == .ok)
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+      #expect(port.statistics == [0, 2, 0])
+    }
+
+    @Test func tickIsLeftOutWhereThePeerDoesNotRead() {
+      let (port, peer) = Port.inDataMode()
+      let expected = port.outputUntilBlocked()
+      let sent = port.statistics[1]
+      #expect(port.control(.tick) == .ok)
+      #expect(port.statistics[1] == sent)
+      let isWhole = isSame(peer.receive(expected.count), expected)
+      #expect(isWhole)
+      Machine.settle()
+      // And is sent again as soon as nothing waits.
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+    }
+
+    @Test func tickInTheHandshakeIsIgnored() {
+      let (port, peer) = Port.accepted()
+      #expect(port.control(.tick) == .ok)
+      #expect(port.timer == nil)
+      #expect(port.control(.send, [1]) == .ok)
+      #expect(peer.receive(3) == short([1]))
+    }
+  }
+
+  @Suite struct BusyTests {
+    @Test func portIsBusyFromTheHighWatermarkToTheLowOne() {
+      let (port, peer) = Port.inDataMode()
+      let busy = BusyControl()
+      var expected: [UInt8] = []
+      while !port.isBusy, expected.count < 64 << 20 {
+        #expect(port.statistics[2] < busy.highWatermark)
+        let message = pattern(60_000, expected.count)
+        port.output(message)
+        standin_fire_timer(port.id)
+        expected += long(message)
+      }
+      #expect(port.statistics[2] >= busy.highWatermark)
+      // Output still comes while busy.
+      port.output([7])
+      expected += long([7])
+      var received: [UInt8] = []
+      Machine.wait("not all comes") {
+        received += peer.receiveSome(50_000) ?? []
+        let isBeyond = port.statistics[2] > busy.lowWatermark
+        if port.isBusy != isBeyond { Issue.record("busy \(port.isBusy) at \(port.statistics[2])") }
+        return received.count >= expected.count
+      }
+      #expect(!port.isBusy)
+      let isWhole = isSame(received, expected)
+      #expect(isWhole)
+    }
+
+    @Test func watermarksAreSetAndRead() {
+      let (port, peer) = Port.inDataMode()
+      let defaults = option(35, big(UInt32(512 * 1024))) + option(36, big(UInt32(256 * 1024)))
+      #expect(port.control(.getOptions, [35, 36]) == .ok(defaults))
+      let set = option(35, big(UInt32(100_000))) + option(36, big(UInt32(50_000)))
+      #expect(port.control(.setOptions, set) == .ok)
+      #expect(port.control(.getOptions, [35, 36]) == .ok(set))
+      let expected = port.outputUntilBlocked(20_000)
+      var queued = port.statistics[2]
+      var more: [UInt8] = []
+      while queued < 100_000 {
+        #expect(!port.isBusy)
+        port.output(pattern(10_000))
+        more += long(pattern(10_000))
+        queued = port.statistics[2]
+      }
+      #expect(port.isBusy)
+      // A busy port is ready at once where a higher low watermark allows it.
+      #expect(port.control(.setOptions, option(35, big(UInt32(1 << 30)))) == .ok)
+      #expect(port.isBusy)
+      #expect(port.control(.setOptions, option(36, big(UInt32(1 << 29)))) == .ok)
+      #expect(!port.isBusy)
+      #expect(port.control(.setOptions, set) == .ok)
+      #expect(port.isBusy)
+      let isWhole = isSame(peer.receive(expected.count + more.count), expected + more)
+      #expect(isWhole)
+      Machine.settle()
+      #expect(!port.isBusy)
+    }
+
+    @Test func watermarksOfAConnectAreTaken() {
+      let (listening, number) = Peer.listening()
+      let port = Port.connection()
+      let options = option(36, big(UInt32(10))) + option(35, big(UInt32(20)))
+      #expect(port.control(.connect, big(UInt32(5)) + loopback(number) + options) == .ok)
+      #expect(Machine.message() == port.reply(5, .ok))
+      let answer = option(35, big(UInt32(20))) + option(36, big(UInt32(10)))
+      #expect(port.control(.getOptions, [35, 36]) == .ok(answer))
+      _ = listening.accepted()
+    }
+
+    @Test func watermarkOfOneByteLeavesAnEmptyQueueReady() {
+      let (port, peer) = Port.inDataMode()
+      #expect(port.control(.setOptions, option(35, big(UInt32(1)))) == .ok)
+      for _ in 0..<3 {
+        port.output([1])
+        standin_fire_timer(port.id)
+        #expect(peer.receive(5) == long([1]))
+        #expect(!port.isBusy)
+      }
+    }
+
+    @Test func failureWhileBusyMakesThePortReady() {
+      let (port, peer) = Port.inDataMode()
+      #expect(port.control(.setOptions, option(35, big(UInt32(1)))) == .ok)
+      _ = port.outputUntilBlocked()
+      #expect(port.isBusy)
+      peer.reset()
+      Machine.wait("it does not fail") { port.failure != nil }
+      #expect(!port.isBusy)
+      #expect(port.stops == 1)
+    }
+  }
+}
