@@ -49,7 +49,7 @@ address_please(_Name, Host, Family) ->
 -spec port_please(atom() | string(), inet:hostname() | inet:ip_address()) ->
           {port, inet:port_number(), pos_integer()} | {error, term()}.
 port_please(Name, Host) ->
-    port_please(Name, Host, infinity).
+    port_please(Name, Host, setup_time()).
 
 %% The port where the node is reached. A failure is logged here, since the
 %% stock carriers drop the reason.
@@ -94,6 +94,20 @@ lookup(docker, Name, Host, Timeout) ->
             {error, {Reason, "the host's name does not resolve ("
                      ++ inet:format_error(Reason) ++ ")"}}
     end.
+
+%% Milliseconds that a carrier has for the setup of a connection, less some:
+%% at their end its process is killed, and could not say why it failed. As
+%% net_kernel:connecttime/0 reads net_setuptime.
+-spec setup_time() -> pos_integer().
+setup_time() ->
+    SetupTime =
+        case application:get_env(kernel, net_setuptime) of
+            {ok, Seconds} when is_number(Seconds), Seconds > 0 ->
+                round(min(Seconds, 120) * 1000);
+            _ ->
+                7000
+        end,
+    max(1, SetupTime - min(200, SetupTime div 10)).
 
 %% All nodes of a cluster have the same listen port; a node that itself takes
 %% any free one finds the others at the default.

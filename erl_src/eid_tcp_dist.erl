@@ -24,6 +24,12 @@
 -define(FAMILY, inet).
 -define(PROTOCOL, eid).
 
+%% A peer that closes with bytes of ours unread resets the connection; Docker's
+%% proxy does the one or the other.
+-define(IS_CLOSED(Reason),
+        (Reason =:= closed orelse Reason =:= econnreset
+         orelse Reason =:= epipe)).
+
 %% ---------------------------------------------------------------------
 %% Called by net_kernel, in its own process: nothing here may wait
 %% ---------------------------------------------------------------------
@@ -243,10 +249,10 @@ refused(_Peer, {_, _, none}, {check_dflags_failed, _}) ->
     ok;
 refused(_Peer, {_, _, none}, {recv_challenge_reply_failed, bad_cookie}) ->
     ok;
-refused(_Peer, {closed, 0}, _Reason) ->
+refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
     ok;
-refused(Peer, {closed, _}, _Reason) ->
+refused(Peer, {Closed, _}, _Reason) when ?IS_CLOSED(Closed) ->
     eid_report:refused(text(Peer), closed,
                        "it closed in the middle of the handshake; if it is "
                        "a node, its own log says why");
@@ -328,7 +334,8 @@ rejected(Node, Peer, _Steps, {recv_status_failed, not_allowed}) ->
       Node, not_allowed,
       ["the node at ", text(Peer), " does not allow this one "
        "(net_kernel:allow/1 there)"]);
-rejected(Node, Peer, {_, Received, {closed, _}}, _Reason) ->
+rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
+  when ?IS_CLOSED(Closed) ->
     {Term, Sentence} =
         case Received of
             0 ->
@@ -489,8 +496,14 @@ send(Socket, Packet) ->
                  [$s | Text] -> Text;
                  _ -> none
              end,
-    put(?MODULE, {Status, Received, Error}),
-    eid_socket:send(Socket, Packet).
+    case eid_socket:send(Socket, Packet) of
+        ok ->
+            put(?MODULE, {Status, Received, Error}),
+            ok;
+        {error, Reason} = Failed ->
+            put(?MODULE, {Status, Received, {Reason, Received}}),
+            Failed
+    end.
 
 -spec recv(eid_socket:socket(), timeout()) ->
           {ok, [byte()]} | {error, atom()}.

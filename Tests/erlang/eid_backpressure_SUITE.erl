@@ -120,8 +120,9 @@ a_burst_before_halt_arrives(_Config) ->
 a_burst_before_stop_arrives(_Config) ->
     burst(fun(_Node) -> init:stop() end).
 
-%% Sends more than the sockets hold, lets the VM hand it to the port, and ends
-%% the connection.
+%% Sends more than the sockets hold, so that the port has the rest, and ends the
+%% connection. Nothing may come from the other side: over TCP a close loses what
+%% is on its way when something unread came in.
 burst(Fun) ->
     {A, #{node := NodeB} = B} =
         eid_peers:pair(#{args => ["+zdbbl", "1"],
@@ -134,7 +135,7 @@ burst(Fun) ->
     ok = peer:cast(PeerA, erlang, apply, [Fun, [NodeB]]),
     ok = eid_peers:thaw(B),
     eid_peers:until(fun() -> not eid_peers:is_up(B, A) end),
-    ct:pal("sent ~p, got ~p", [Sent, got(B, Sink)]),
+    %% The last one may be in the VM's own queue, which it drops.
     eid_peers:until(fun() -> got(B, Sink) >= Sent - 2 end).
 
 %% Sends until nothing more is taken: how many messages.
@@ -152,17 +153,17 @@ fill(Sink, N, Payload, Tries) ->
             fill(Sink, N, Payload, Tries + 1)
     end.
 
-%% What cannot be sent is given up after some seconds, as over inet_tcp.
+%% What cannot be sent is given up after five seconds. (Over inet_tcp halt/0
+%% waits for as long as the peer is stopped.)
 a_stopped_peer_does_not_hold_up_halt(_Config) ->
+    eid_peers:only("eid_tcp"),
     {#{os_pid := OsPid, peer := PeerA} = A, B} = eid_peers:pair(),
     Sink = sink(B),
     ok = eid_peers:freeze(B),
     true = eid_peers:run(A, fun() -> fill(Sink) end) > 0,
-    Start = erlang:monotonic_time(millisecond),
     ok = peer:cast(PeerA, erlang, halt, []),
     eid_peers:until(fun() -> not filelib:is_dir("/proc/" ++ OsPid) end,
-                    20000),
-    ct:pal("took ~p ms", [erlang:monotonic_time(millisecond) - Start]).
+                    7000).
 
 disconnect_frees_waiting_senders(_Config) ->
     {A, #{node := NodeB} = B} = eid_peers:pair(
@@ -171,10 +172,8 @@ disconnect_frees_waiting_senders(_Config) ->
     ok = eid_peers:freeze(B),
     Pids = senders(A, Sink, 5, 64 * ?KB),
     all_wait(A, Pids),
-    Start = erlang:monotonic_time(millisecond),
     true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
-    eid_peers:until(fun() -> not all_suspended(A, Pids) end),
-    ct:pal("took ~p ms", [erlang:monotonic_time(millisecond) - Start]),
+    eid_peers:until(fun() -> not all_suspended(A, Pids) end, 2000),
     [] = eid_peers:call(A, erlang, nodes, [connected]),
     ok.
 

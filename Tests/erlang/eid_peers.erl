@@ -24,6 +24,7 @@
 %% interface: what the node listens on, by default the host's address.
 %% carrier: eid_tcp, or as the run says; inet_tcp has eid_epmd as well.
 %% kernel: kernel environment, over the defaults. args: arguments for erl.
+%% descriptors: how many files it may have open.
 %% keep: whether it lives until stop_kept/0.
 -type options() :: #{name => string() | none,
                      flag => string(),
@@ -34,6 +35,7 @@
                      args => [string()],
                      env => [{string(), string()}],
                      cookie => string(),
+                     descriptors => pos_integer(),
                      keep => boolean()}.
 
 -define(WAIT_MS, 15000).
@@ -118,7 +120,7 @@ boot(Options0) ->
                                       ".log"])),
     ok = file:write_file(Log, []),
     {ok, Peer, Node} =
-        peer:start(#{connection => standard_io, exec => erl(),
+        peer:start(#{connection => standard_io, exec => exec(Options),
                      wait_boot => ?WAIT_MS,
                      env => maps:get(env, Options, []),
                      args => arguments(Options) ++ log_arguments(Log)}),
@@ -288,6 +290,13 @@ temp() ->
 -spec erl() -> string().
 erl() ->
     os:getenv("EID_TEST_ERL").
+
+-spec exec(options()) -> string() | {string(), [string()]}.
+exec(#{descriptors := Count}) ->
+    {"/bin/sh", ["-c", lists:concat(["ulimit -n ", Count, "; exec \"$@\""]),
+                 "sh", erl()]};
+exec(_) ->
+    erl().
 
 %% The OTP release of the nodes.
 -spec release() -> pos_integer().

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CErlDriverStandIns
+import EIDDistCore
+import Testing
+
+extension DriverTests {
+  @Suite struct LookupPortTests {
+    private static let container = String(repeating: "0123456789abcdef", count: 4)
+    private static let json =
+      #"{"Id":"\#(container)","Name":"/web","State":{"Status":"running","Running":true},"#
+      + #""HostConfig":{"NetworkMode":"default"},"NetworkSettings":{"Ports":"#
+      + #"{"12345/tcp":[{"HostIp":"0.0.0.0","HostPort":"32768"}]}}}"#
+    private static let answer = Array(
+      "HTTP/1.1 200 OK\r\nContent-Length: \(json.utf8.count)\r\n\r\n\(json)".utf8
+    )
+
+    /// Asks the daemon at a port of 127.0.0.1. Answers the port that asks.
+    private func lookUp(at daemon: UInt16, _ name: String = container) -> Port {
+      let port = Port("eid_drv lookup")!
+      let request = big(UInt32(3)) + loopback(daemon) + big(UInt32(2000)) + big(UInt16(12345))
+      #expect(port.control(.lookup, request + Array(name.utf8)) == .ok)
+      return port
+    }
+
+    /// A lookup whose request has come, and the daemon's side of it.
+    private func asked() -> (Port, Peer) {
+      let (listening, number) = Peer.listening()
+      let port = lookUp(at: number)
+      let peer = listening.accepted()
+      let line = Array("GET /containers/\(Self.container)/json HTTP/1.1\r\n".utf8)
+      #expect(peer.receive(line.count) == line)
+      return (port, peer)
+    }
+
+    /// Expects that the next message is a failure of this name.
+    private func expectFailure(
+      _ name: String,
+      of port: Port,
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+      let whole = port.reply(3, .ok([1, UInt8(name.utf8.count)] + Array(name.utf8)))
+      let message = Machine.message(sourceLocation: sourceLocation)
+      #expect(message.hasPrefix(whole.dropLast(3)), sourceLocation: sourceLocation)
+    }
+
+    private let published = Answer.ok([0] + big(UInt16(32768)))
+
+    @Test func publishedPortIsAnswered() {
+      let (port, peer) = asked()
+      peer.send(Self.answer)
+      #expect(Machine.message() == port.reply(3, published))
+      #expect(port.timer == nil)
+      // The connection is let go at once; the port is Erlang's to close.
+      #expect(standin_descriptor(port.id) == -1)
+      #expect(port.isOpen)
+    }
+
+    @Test func answerMayComeByteAfterByte() {
+      let (port, peer) = asked()
+      for byte in Self.answer {
+        peer.send([byte])
+        standin_poll(0)
+      }
+      #expect(Machine.message() == port.reply(3, published))
+    }
+
+    @Test func oneLookupIsMadeByOnePort() {
+      let (port, peer) = asked()
+      let second = big(UInt32(4)) + loopback(1) + big(UInt32(2000)) + big(UInt16(12345)) + [0x61]
+      #expect(port.control(.lookup, second, by: Machine.bob) == .error("ealready"))
+      peer.send(Self.answer)
+      #expect(Machine.message() == port.reply(3, published))
+      #expect(port.control(.lookup, second, by: Machine.bob) == .error("ealready"))
+      #expect(Machine.messages(to: Machine.bob).isEmpty)
+    }
+
+    @Test func daemonThatIsNotThereIsTold() {
+      let (listening, number) = Peer.listening()
+      listening.close()
+      expectFailure("connection_refused", of: lookUp(at: number))
+    }
+
+    @Test(arguments: ["", "a/b", "../x", "a b", "\r\n", "\u{0}"])
+    func nameThatCannotBeAContainersIsRefusedBeforeAsking(name: String) {
+      let (_, number) = Peer.listening()
+      let port = lookUp(at: number, name)
+      expectFailure("invalid_container", of: port)
+      #expect(standin_descriptor(port.id) == -1)
+    }
+
+    @Test func daemonThatClosesIsTold() {
+      let (port, peer) = asked()
+      peer.send(Array(Self.answer.dropLast(10)))
+      Machine.settle()
+      peer.reset()
+      expectFailure("connection_reset", of: port)
+      let (second, another) = asked()
+      another.send(Array(Self.answer.dropLast(10)))
+      // Its unread request would make this a reset, were it closed in full.
+      _ = another.receiveSome()
+      another.close()
+      expectFailure("cut_short", of: second)
+    }
+
+    @Test func deadlineTellsWhatWasWaitedFor() {
+      let (silent, peer) = asked()
+      #expect(silent.timer == 2000)
+      silent.fireTimer()
+      expectFailure("answer_timed_out", of: silent)
+      let (stalled, another) = asked()
+      another.send(Array(Self.answer.prefix(20)))
+      Machine.settle()
+      stalled.fireTimer()
+      expectFailure("answer_stalled", of: stalled)
+      let (_, number) = Peer.listening()
+      let connecting = lookUp(at: number)
+      connecting.fireTimer()
+      expectFailure("connect_timed_out", of: connecting)
+      #expect(peer.receiveToEnd().isEmpty == false)
+    }
+
+    @Test func closingThePortEndsTheLookup() {
+      let (port, peer) = asked()
+      port.close()
+      #expect(port.stops == 1)
+      _ = peer.receiveToEnd()
+      #expect(Machine.messages().isEmpty)
+    }
+
+    @Test func otherRolesCommandsAreBadarg() {
+      let port = Port("eid_drv lookup")!
+      for opcode: ControlOpcode in [.opcodes, .send, .tick, .statistics, .peerName, .socketName] {
+        #expect(port.control(opcode) == .badarg)
+      }
+      port.output([1])
+      #expect(port.isOpen)
+    }
+  }
+}

@@ -1,0 +1,354 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% What is not a node connects to the listen port. The node stays up, says once
+%% for each connection what was wrong, goes on serving, and keeps nothing.
+-module(eid_bad_input_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_testcase/2, end_per_testcase/2]).
+
+-export([random_bytes/1, http_request/1, tls_hello/1,
+         oversized_handshake_packet/1, empty_handshake_packet/1,
+         half_a_name/1, half_of_the_handshake/1, wrong_cookie/1, impossible_names/1,
+         old_handshake/1, connect_and_close_a_thousand_times/1, resets/1,
+         silence_and_single_bytes/1, many_silent_connections/1,
+         garbage_after_the_handshake/1, oversized_packet/1,
+         half_a_packet/1, a_promise_of_two_gigabytes/1, no_descriptors_left/1]).
+
+-define(SETUP_SECONDS, 2).
+
+suite() ->
+    [{timetrap, {seconds, 60}}].
+
+all() ->
+    [random_bytes, http_request, tls_hello, oversized_handshake_packet,
+     empty_handshake_packet, half_a_name,
+     half_of_the_handshake, wrong_cookie,
+     impossible_names, old_handshake, connect_and_close_a_thousand_times,
+     resets, silence_and_single_bytes, many_silent_connections,
+     garbage_after_the_handshake, oversized_packet, half_a_packet,
+     a_promise_of_two_gigabytes,      no_descriptors_left].
+
+init_per_suite(Config) ->
+    Node = eid_peers:start(#{name => "victim", keep => true,
+                             kernel => [{net_setuptime, ?SETUP_SECONDS}]}),
+    Other = eid_peers:start(#{name => "other", keep => true}),
+    %% What is loaded and allocated only once shall be so before the count.
+    ok = eid_peers:connect(Other, Node),
+    disconnect(Other, Node),
+    {ok, Socket} = open(Node),
+    ok = gen_tcp:send(Socket, <<16#ffff:16>>),
+    {error, closed} = gen_tcp:recv(Socket, 0, 5000),
+    [_] = eid_peers:await_log(Node, "closed the connection"),
+    [{victim, Node}, {other, Other} | Config].
+
+end_per_suite(_Config) ->
+    ok.
+
+init_per_testcase(_Case, Config) ->
+    Node = proplists:get_value(victim, Config),
+    [{before, kept(Node)}, {said, length(eid_peers:logged(Node, "."))}
+     | Config].
+
+%% Whatever the case did: the node keeps nothing of it and serves.
+end_per_testcase(_Case, Config) ->
+    Node = proplists:get_value(victim, Config),
+    Other = proplists:get_value(other, Config),
+    #{memory := Memory} = Before = proplists:get_value(before, Config),
+    try
+        eid_peers:until(
+          fun() ->
+                  Now = kept(Node),
+                  maps:remove(memory, Now) =:= maps:remove(memory, Before)
+                      andalso maps:get(memory, Now) < Memory + 3000000
+          end),
+        ok = eid_peers:connect(Other, Node),
+        disconnect(Other, Node)
+    catch
+        error:Reason ->
+            {fail, {Reason, Before, kept(Node)}}
+    end.
+
+%% Ports, descriptors, processes and bytes that the node has.
+kept(#{os_pid := OsPid} = Node) ->
+    Kept = eid_peers:run(
+             Node,
+             fun() ->
+                     _ = [garbage_collect(Pid) || Pid <- processes()],
+                     #{ports => length(erlang:ports()),
+                       processes => length(processes()),
+                       memory => erlang:memory(total)}
+             end),
+    Kept#{descriptors => eid_proc:descriptors(OsPid)}.
+
+disconnect(Other, #{node := Node} = Victim) ->
+    true = eid_peers:call(Other, erlang, disconnect_node, [Node]),
+    eid_peers:until(fun() -> not eid_peers:is_up(Victim, Other) end).
+
+%% ---------------------------------------------------------------------
+%% Before and during the handshake
+%% ---------------------------------------------------------------------
+
+random_bytes(Config) ->
+    _ = rand:seed(exsss, 2014),
+    Count = 100,
+    [begin
+         {ok, Socket} = open(Config),
+         %% The node may have closed before all was sent.
+         _ = gen_tcp:send(Socket, rand:bytes(rand:uniform(2000))),
+         ok = gen_tcp:close(Socket)
+     end || _ <- lists:seq(1, Count)],
+    said_at_most(Config, Count).
+
+http_request(Config) ->
+    refuses(Config, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "not those of an Erlang node; something else connects").
+
+tls_hello(Config) ->
+    refuses(Config, <<22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3, 0:1600>>,
+            "not those of an Erlang node; something else connects").
+
+oversized_handshake_packet(Config) ->
+    refuses(Config, <<16#ffff:16, 0:80000>>, "not those of an Erlang node").
+
+empty_handshake_packet(Config) ->
+    refuses(Config, <<0:16>>, "not the handshake of an Erlang node").
+
+half_a_name(Config) ->
+    Whole = iolist_to_binary(name(<<"half@127.0.0.1">>)),
+    [begin
+         {ok, Socket} = open(Config),
+         ok = gen_tcp:send(Socket, binary:part(Whole, 0, Length)),
+         ok = gen_tcp:close(Socket)
+     end || Length <- [1, 2, 3, 11, byte_size(Whole) - 1]],
+    said_at_most(Config, 5).
+
+half_of_the_handshake(Config) ->
+    {ok, Socket} = open(Config),
+    ok = gen_tcp:send(Socket, name(<<"half@127.0.0.1">>)),
+    <<"sok">> = receive_packet(Socket),
+    ok = gen_tcp:close(Socket),
+    says(Config, 1, "closed in the middle of the handshake").
+
+wrong_cookie(Config) ->
+    {ok, Socket} = open(Config),
+    _ = challenged(Socket, <<"liar@127.0.0.1">>),
+    ok = gen_tcp:send(Socket, packet([$r, <<1:32>>, <<0:128>>])),
+    {error, closed} = gen_tcp:recv(Socket, 0, 5000),
+    says(Config, 1, "Connection attempt from node 'liar@127.0.0.1' "
+         "rejected. Invalid challenge reply").
+
+impossible_names(Config) ->
+    Names = [<<>>, <<"@">>, <<"noat">>, <<"a@b@c">>, <<"a@">>, <<"@b">>,
+             binary:copy(<<"a">>, 300), <<255, 254, "@b">>,
+             <<"x@", 0, "y">>],
+    [begin
+         {ok, Socket} = open(Config),
+         ok = gen_tcp:send(Socket, name(Name)),
+         _ = gen_tcp:recv(Socket, 0, 5000),
+         ok = gen_tcp:close(Socket)
+     end || Name <- Names],
+    says(Config, length(Names), ".").
+
+%% What OTP 22 and before sent, without the flags that are needed today.
+old_handshake(Config) ->
+    {ok, Socket} = open(Config),
+    ok = gen_tcp:send(Socket, packet([$n, <<5:16, 0:32>>, "old@127.0.0.1"])),
+    _ = gen_tcp:recv(Socket, 0, 5000),
+    ok = gen_tcp:close(Socket),
+    says(Config, 1, ".").
+
+%% Health checks and port scans do it, so nothing is said.
+connect_and_close_a_thousand_times(Config) ->
+    [begin
+         {ok, Socket} = open(Config),
+         ok = gen_tcp:close(Socket)
+     end || _ <- lists:seq(1, 1000)],
+    says(Config, 0, "").
+
+resets(Config) ->
+    Reset = fun(Sent) ->
+                    {ok, Socket} = open(Config),
+                    ok = inet:setopts(Socket, [{linger, {true, 0}}]),
+                    ok = gen_tcp:send(Socket, Sent),
+                    ok = gen_tcp:close(Socket)
+            end,
+    [Reset(<<>>) || _ <- lists:seq(1, 50)],
+    [Reset(<<0, 30, $N>>) || _ <- lists:seq(1, 50)],
+    %% The kernel drops some that are reset before they are accepted.
+    said_at_most(Config, 100).
+
+silence_and_single_bytes(Config) ->
+    Start = erlang:monotonic_time(millisecond),
+    {ok, Silent} = open(Config),
+    {ok, Slow} = open(Config),
+    ok = drip(Slow, iolist_to_binary(name(<<"slow@127.0.0.1">>))),
+    {error, closed} = gen_tcp:recv(Silent, 0, 5000),
+    {error, closed} = gen_tcp:recv(Slow, 0, 5000),
+    Took = erlang:monotonic_time(millisecond) - Start,
+    true = Took > ?SETUP_SECONDS * 500 andalso Took < ?SETUP_SECONDS * 2000,
+    says(Config, 2, "no complete handshake message in time").
+
+drip(Socket, <<Byte, Bytes/binary>>) ->
+    case gen_tcp:send(Socket, [Byte]) of
+        ok ->
+            receive after 150 -> drip(Socket, Bytes) end;
+        {error, closed} ->
+            ok
+    end.
+
+many_silent_connections(Config) ->
+    Node = proplists:get_value(victim, Config),
+    Other = proplists:get_value(other, Config),
+    Sockets = [Socket || _ <- lists:seq(1, 300),
+                         {ok, Socket} <- [open(Config)]],
+    ok = eid_peers:connect(Other, Node),
+    disconnect(Other, Node),
+    [{error, closed} = gen_tcp:recv(Socket, 0, 10000) || Socket <- Sockets],
+    says(Config, 300, "no complete handshake message in time").
+
+%% ---------------------------------------------------------------------
+%% After the handshake
+%% ---------------------------------------------------------------------
+
+garbage_after_the_handshake(Config) ->
+    broken(Config, <<"bad1@127.0.0.1">>, [<<100:32>>, rand:bytes(100)]),
+    says(Config, 1, "incompatible erlang").
+
+oversized_packet(Config) ->
+    broken(Config, <<"bad2@127.0.0.1">>, <<16#ffffffff:32, 0:80000>>),
+    said_at_most(Config, 1).
+
+%% The driver grows with what comes, not with what is promised.
+a_promise_of_two_gigabytes(Config) ->
+    #{os_pid := OsPid} = Node = proplists:get_value(victim, Config),
+    Before = eid_proc:resident_bytes(OsPid),
+    {ok, Socket} = handshake(Config, <<"bad4@127.0.0.1">>),
+    ok = gen_tcp:send(Socket, [<<16#7ffffff0:32, 131, 68>>, <<0:8000000>>]),
+    receive after 200 -> ok end,
+    true = eid_proc:resident_bytes(OsPid) < Before + 64 * 1024 * 1024,
+    [_] = eid_peers:call(Node, erlang, nodes, [connected]),
+    ok = gen_tcp:close(Socket).
+
+half_a_packet(Config) ->
+    Node = proplists:get_value(victim, Config),
+    {ok, Socket} = handshake(Config, <<"bad3@127.0.0.1">>),
+    ok = gen_tcp:send(Socket, <<1000000:32, 131, 68, 0, 0:8000>>),
+    ok = gen_tcp:close(Socket),
+    eid_peers:until(fun() ->
+                            eid_peers:call(Node, erlang, nodes, [connected])
+                                =:= []
+                    end),
+    says(Config, 0, "").
+
+%% A node that knows the cookie, but not what comes then.
+broken(Config, Name, Bytes) ->
+    Node = proplists:get_value(victim, Config),
+    {ok, Socket} = handshake(Config, Name),
+    eid_peers:until(fun() ->
+                            eid_peers:call(Node, erlang, nodes, [connected])
+                                =/= []
+                    end),
+    ok = gen_tcp:send(Socket, Bytes),
+    closed = drain(Socket),
+    ok = gen_tcp:close(Socket),
+    eid_peers:until(fun() ->
+                            eid_peers:call(Node, erlang, nodes, [connected])
+                                =:= []
+                    end).
+
+drain(Socket) ->
+    case gen_tcp:recv(Socket, 0, 5000) of
+        {ok, _} -> drain(Socket);
+        {error, Closed} when Closed =:= closed; Closed =:= econnreset -> closed
+    end.
+
+%% ---------------------------------------------------------------------
+%% The machine's limits
+%% ---------------------------------------------------------------------
+
+%% The node cannot accept more; it neither spins nor gives up.
+no_descriptors_left(_Config) ->
+    Node = eid_peers:start(#{name => "full", descriptors => 60}),
+    Other = eid_peers:start(#{name => "other"}),
+    ok = eid_peers:connect(Other, Node),
+    disconnect(Other, Node),
+    Sockets = [Socket || _ <- lists:seq(1, 100),
+                         {ok, Socket} <- [open(Node)]],
+    eid_peers:until(fun() ->
+                            #{os_pid := OsPid} = Node,
+                            eid_proc:descriptors(OsPid) =:= 60
+                    end),
+    {Cpu, _} = eid_peers:call(Node, erlang, statistics, [runtime]),
+    receive after 500 -> ok end,
+    {Later, _} = eid_peers:call(Node, erlang, statistics, [runtime]),
+    true = Later - Cpu < 200,
+    [ok = gen_tcp:close(Socket) || Socket <- Sockets],
+    ok = eid_peers:connect(Other, Node).
+
+%% ---------------------------------------------------------------------
+%% A client that speaks the handshake (see "Distribution Protocol" in OTP's
+%% documentation)
+%% ---------------------------------------------------------------------
+
+open(Config) when is_list(Config) ->
+    open(proplists:get_value(victim, Config));
+open(Node) ->
+    gen_tcp:connect(eid_peers:address(Node), eid_peers:port(),
+                    [binary, {active, false}]).
+
+%% Sends Bytes: the node closes, and says Pattern once.
+refuses(Config, Bytes, Pattern) ->
+    {ok, Socket} = open(Config),
+    ok = gen_tcp:send(Socket, Bytes),
+    closed = drain(Socket),
+    says(Config, 1, Pattern).
+
+packet(Content) ->
+    [<<(iolist_size(Content)):16>>, Content].
+
+receive_packet(Socket) ->
+    {ok, <<Length:16>>} = gen_tcp:recv(Socket, 2, 5000),
+    {ok, Packet} = gen_tcp:recv(Socket, Length, 5000),
+    Packet.
+
+name(Name) ->
+    Flags = element(2, erts_internal:get_dflags()),
+    packet([$N, <<Flags:64, 1:32, (byte_size(Name)):16>>, Name]).
+
+challenged(Socket, Name) ->
+    ok = gen_tcp:send(Socket, name(Name)),
+    <<"sok">> = receive_packet(Socket),
+    <<$N, _Flags:64, Challenge:32, _/binary>> = receive_packet(Socket),
+    Challenge.
+
+handshake(Config, Name) ->
+    {ok, Socket} = open(Config),
+    Challenge = challenged(Socket, Name),
+    Digest = erlang:md5(["eid_test", integer_to_list(Challenge)]),
+    ok = gen_tcp:send(Socket, packet([$r, <<1:32>>, Digest])),
+    <<$a, _:16/binary>> = receive_packet(Socket),
+    {ok, Socket}.
+
+%% Since the case began, the node has said Pattern Count times, and no more.
+says(Config, Count, Pattern) ->
+    Node = proplists:get_value(victim, Config),
+    Said = proplists:get_value(said, Config),
+    try
+        eid_peers:until(
+          fun() -> length(eid_peers:logged(Node, ".")) >= Said + Count end),
+        New = lists:nthtail(Said, eid_peers:logged(Node, ".")),
+        Count = length(New),
+        [] = [Line || Line <- New, re:run(Line, Pattern) =:= nomatch],
+        ok
+    catch
+        Class:Reason:Stack ->
+            ct:pal("~ts", [eid_peers:log(Node)]),
+            erlang:raise(Class, Reason, Stack)
+    end.
+
+said_at_most(Config, Count) ->
+    Node = proplists:get_value(victim, Config),
+    Said = proplists:get_value(said, Config),
+    true = length(eid_peers:logged(Node, ".")) =< Said + Count,
+    ok.

@@ -1,0 +1,229 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% OTP's own carriers with eid_epmd: inet_tls, and inet_tcp, which speaks the
+%% same on the wire as eid_tcp; directly and through the Docker lookup.
+-module(eid_tls_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+
+-export([tls_direct/1, tls_through_docker/1, tls_checks_certificates/1,
+         tls_and_another_carrier/1, inet_tcp_direct/1,
+         inet_tcp_through_docker/1, inet_tcp_says_why_a_lookup_failed/1]).
+
+%% id-ce-subjectAltName
+-define(SUBJECT_ALT_NAME, {2, 5, 29, 17}).
+
+suite() ->
+    [{timetrap, {seconds, 90}}].
+
+all() ->
+    [tls_direct, tls_through_docker, tls_checks_certificates,
+     tls_and_another_carrier, inet_tcp_direct, inet_tcp_through_docker,
+     inet_tcp_says_why_a_lookup_failed].
+
+init_per_suite(Config) ->
+    %% All that is done here is done once, whatever the carrier of the run.
+    case eid_peers:carrier() =:= "eid_tcp" andalso has_ssl() of
+        true -> Config;
+        false -> {skip, "this is about eid_tcp, and wants OTP's ssl"}
+    end.
+
+end_per_suite(_Config) ->
+    ok.
+
+%% Here, for the certificates, and in the nodes.
+has_ssl() ->
+    is_list(code:lib_dir(public_key))
+        andalso eid_proc:erl(
+                  ["-boot", "no_dot_erlang", "-eval",
+                   "io:put_chars([$y || is_list(code:lib_dir(ssl))]), "
+                   "halt()."]) =:= {0, <<"y">>}.
+
+%% ---------------------------------------------------------------------
+%% TLS
+%% ---------------------------------------------------------------------
+
+tls_direct(Config) ->
+    [HostA, HostB] = hosts(2),
+    Args = ["-ssl_dist_optfile", optfile(Config, [HostA, HostB])],
+    [A, B] = eid_peers:start_all(
+               [#{name => Name, host => Host, carrier => "inet_tls",
+                  args => Args} || {Name, Host} <- [{"a", HostA},
+                                                    {"b", HostB}]]),
+    [only_listens_at(Peer, eid_peers:port()) || Peer <- [A, B]],
+    both_ways(A, B),
+    is_tls(A, B, eid_peers:port()),
+    [] = eid_peers:logged(A, "eid:"),
+    [] = eid_peers:logged(B, "eid:"),
+    ok.
+
+%% The listen port of the containers is one, their published ports are others.
+tls_through_docker(Config) ->
+    [HostA, HostB] = hosts(2),
+    Args = ["-ssl_dist_optfile", optfile(Config, [HostA, HostB])],
+    [A, B] = in_containers(
+               [#{host => Host, carrier => "inet_tls", args => Args}
+                || Host <- [HostA, HostB]]),
+    both_ways(A, B),
+    is_tls(A, B, published_port(B)),
+    ok.
+
+%% A node with a certificate of another authority is refused, by both.
+tls_checks_certificates(Config) ->
+    [HostA, HostB] = Hosts = hosts(2),
+    [A, #{node := NodeB} = B] =
+        eid_peers:start_all(
+          [#{name => "x", host => Host, carrier => "inet_tls",
+             args => ["-ssl_dist_optfile", optfile(Config, Hosts)]}
+           || Host <- [HostA, HostB]]),
+    false = eid_peers:call(A, net_kernel, connect_node, [NodeB]),
+    [] = eid_peers:call(A, erlang, nodes, [connected]),
+    [] = eid_peers:call(B, erlang, nodes, [connected]),
+    ok.
+
+%% Neither waits for the other for ever, and both go on.
+tls_and_another_carrier(Config) ->
+    [Host, _] = Hosts = hosts(2),
+    [#{node := NodeT} = T, #{node := NodeE} = E] =
+        eid_peers:start_all(
+          [#{name => "t", host => Host, carrier => "inet_tls",
+             kernel => [{net_setuptime, 3}],
+             args => ["-ssl_dist_optfile", optfile(Config, Hosts)]},
+           #{name => "e", kernel => [{net_setuptime, 3}]}]),
+    false = eid_peers:call(E, net_kernel, connect_node, [NodeT]),
+    [_] = eid_peers:await_log(E, ["cannot connect to ",
+                                  atom_to_list(NodeT), ": "]),
+    false = eid_peers:call(T, net_kernel, connect_node, [NodeE]),
+    %% What a TLS node sends first is no handshake of this carrier.
+    [_] = eid_peers:await_log(E, ["closed the connection from ", Host]),
+    2 = length(eid_peers:logged(E, ".")),
+    [Last] = eid_peers:start_all([#{name => "f"}]),
+    both_ways(E, Last).
+
+%% ---------------------------------------------------------------------
+%% inet_tcp
+%% ---------------------------------------------------------------------
+
+inet_tcp_direct(_Config) ->
+    [Stock1, Stock2, Eid] =
+        eid_peers:start_all([#{name => "s1", carrier => "inet_tcp"},
+                             #{name => "s2", carrier => "inet_tcp"},
+                             #{name => "e"}]),
+    [only_listens_at(Peer, eid_peers:port())
+     || Peer <- [Stock1, Stock2, Eid]],
+    both_ways(Stock1, Stock2),
+    both_ways(Stock1, Eid),
+    [] = [Line || Peer <- [Stock1, Stock2, Eid],
+                  Line <- eid_peers:logged(Peer, "eid:")],
+    ok.
+
+inet_tcp_through_docker(_Config) ->
+    [Stock1, Stock2, Eid] =
+        in_containers([#{carrier => "inet_tcp"}, #{carrier => "inet_tcp"},
+                       #{}]),
+    both_ways(Stock1, Stock2),
+    both_ways(Stock1, Eid),
+    ok.
+
+%% The stock carriers drop the reason; eid_epmd has logged it.
+inet_tcp_says_why_a_lookup_failed(_Config) ->
+    #{host := Host} = A =
+        eid_peers:start(#{name => "a", carrier => "inet_tcp",
+                          kernel => docker()}),
+    Node = "c0ffeec0ffee@" ++ Host,
+    Connect = fun() ->
+                      eid_peers:call(A, net_kernel, connect_node,
+                                     [list_to_atom(Node)])
+              end,
+    false = Connect(),
+    [_] = eid_peers:await_log(A, ["cannot connect to ", Node,
+                                  ": .*the connection was refused"]),
+    _ = eid_daemon:start(Host),
+    false = Connect(),
+    [_] = eid_peers:await_log(A, ["cannot connect to ", Node,
+                                  ": .*no such container"]),
+    2 = length(eid_peers:logged(A, ".")),
+    ok.
+
+%% ---------------------------------------------------------------------
+%% Helpers
+%% ---------------------------------------------------------------------
+
+hosts(Number) ->
+    [eid_peers:host() || _ <- lists:seq(1, Number)].
+
+docker() ->
+    [{eid_lookup, docker}, {docker_daemon_port, eid_daemon:port()}].
+
+%% Nodes that are in containers, as far as they can tell: each is named after
+%% one, and listens on a port that only the daemon of its host knows.
+in_containers(All) ->
+    Peers = eid_peers:start_all(
+              [Options#{name => eid_daemon:container(),
+                        kernel => [{erlang_port, 0} | docker()]}
+               || Options <- All]),
+    lists:foreach(
+      fun(#{node := Node, host := Host} = Peer) ->
+              %% Whoever takes any free port looks for the others' default.
+              ok = eid_peers:call(Peer, application, set_env,
+                                  [kernel, erlang_port, eid_peers:port()]),
+              [Container, Host] = string:lexemes(atom_to_list(Node), "@"),
+              Ports = eid_daemon:published("0.0.0.0", published_port(Peer)),
+              ok = eid_daemon:set(eid_daemon:start(Host), Container,
+                                  eid_daemon:chunked(
+                                    eid_daemon:inspect(Container,
+                                                       #{ports => Ports})))
+      end, Peers),
+    Peers.
+
+published_port(#{os_pid := OsPid}) ->
+    [{_, Port}] = eid_proc:listening(OsPid),
+    Port.
+
+only_listens_at(#{os_pid := OsPid}, Port) ->
+    [{_, Port}] = eid_proc:listening(OsPid),
+    ok.
+
+%% Connects one to the other and back, and sends something large each time.
+both_ways(A, B) ->
+    [begin
+         ok = eid_peers:connect(From, To),
+         Data = rand:bytes(300000),
+         Md5 = erlang:md5(Data),
+         Md5 = eid_peers:call(From, erpc, call,
+                              [Node, erlang, md5, [Data]]),
+         true = eid_peers:call(From, erlang, disconnect_node, [Node]),
+         eid_peers:until(fun() -> not eid_peers:is_up(To, From) end)
+     end || {From, #{node := Node} = To} <- [{A, B}, {B, A}]],
+    ok.
+
+%% That it connects to that port, and by TLS.
+is_tls(A, #{node := NodeB, host := HostB} = B, Port) ->
+    ok = eid_peers:connect(A, B),
+    Ip = eid_peers:address(HostB),
+    {ok, Info} = eid_peers:call(A, net_kernel, node_info, [NodeB]),
+    {net_address, {Ip, Port}, HostB, tls, inet} =
+        proplists:get_value(address, Info),
+    ok.
+
+%% The settings of TLS for nodes that trust each other: an authority of their
+%% own, and a certificate for their hosts.
+optfile(Config, Hosts) ->
+    Addresses = [{iPAddress, list_to_binary(tuple_to_list(
+                                              eid_peers:address(Host)))}
+                 || Host <- Hosts],
+    Key = {key, {namedCurve, secp256r1}},
+    Chain = #{root => [Key], intermediates => [],
+              peer => [Key, {extensions, [{'Extension', ?SUBJECT_ALT_NAME,
+                                           false, Addresses}]}]},
+    #{server_config := Server, client_config := Client} =
+        public_key:pkix_test_data(#{server_chain => Chain,
+                                    client_chain => Chain}),
+    Options = [{server, [{verify, verify_peer}, {fail_if_no_peer_cert, true}
+                         | Server]},
+               {client, [{verify, verify_peer} | Client]}],
+    File = filename:join(proplists:get_value(priv_dir, Config),
+                         lists:concat(["tls",
+                                       erlang:unique_integer([positive])])),
+    ok = file:write_file(File, io_lib:format("~w.~n", [Options])),
+    File.
