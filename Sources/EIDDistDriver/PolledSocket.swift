@@ -28,13 +28,19 @@ struct PolledSocket {
   mutating func watchInput(_ on: Bool) {
     guard on != watchesInput, !isReleased else { return }
     watchesInput = on
-    port.select(descriptor, eid_select_read, on: on)
+    watch(eid_select_read, on)
   }
 
   mutating func watchOutput(_ on: Bool) {
     guard on != watchesOutput, !isReleased else { return }
     watchesOutput = on
-    port.select(descriptor, eid_select_write, on: on)
+    watch(eid_select_write, on)
+  }
+
+  /// Asking for USE along with each event, as inet_drv does, keeps the descriptor in the VM's
+  /// poll set while neither is watched.
+  private func watch(_ event: Int32, _ on: Bool) {
+    port.select(descriptor, on ? event | eid_select_use : event, on: on)
   }
 
   /// Ends all watching and has the descriptor closed.

@@ -3,7 +3,7 @@
 %% What the operating system knows of a process.
 -module(eid_proc).
 
--export([descriptors/1, sockets/1, listening/1, listening/2, children/1,
+-export([descriptors/1, sockets/1, listening/1, listening/2, descendants/1,
          resident_bytes/1, erl/1, erl/2]).
 
 -type os_pid() :: string().
@@ -52,16 +52,27 @@ address(Text) ->
     [Address, Port] = string:lexemes(Text, ":"),
     {Address, list_to_integer(Port, 16)}.
 
-%% Its children, by name.
--spec children(os_pid()) -> [string()].
-children(OsPid) ->
+%% Its children, their children, and so on, by name.
+-spec descendants(os_pid()) -> [string()].
+descendants(OsPid) ->
+    descendants(OsPid, os_processes()).
+
+-spec descendants(os_pid(), [{os_pid(), string(), os_pid()}]) ->
+          [string()].
+descendants(OsPid, All) ->
+    lists:append([[Name | descendants(Child, All)]
+                  || {Child, Name, Parent} <- All, Parent =:= OsPid]).
+
+%% All processes, with their parents.
+-spec os_processes() -> [{os_pid(), string(), os_pid()}].
+os_processes() ->
     {ok, Dirs} = file:list_dir("/proc"),
-    [Name || Dir <- Dirs,
-             {ok, Stat} <- [file:read_file("/proc/" ++ Dir ++ "/stat")],
-             {match, [Name, Parent]} <-
-                 [re:run(Stat, "^[0-9]+ \\((.*)\\) . ([0-9]+) ",
-                         [{capture, all_but_first, list}])],
-             Parent =:= OsPid].
+    [{Dir, Name, Parent}
+     || Dir <- Dirs,
+        {ok, Stat} <- [file:read_file("/proc/" ++ Dir ++ "/stat")],
+        {match, [Name, Parent]} <-
+            [re:run(Stat, "^[0-9]+ \\((.*)\\) . ([0-9]+) ",
+                    [{capture, all_but_first, list}])]].
 
 -spec resident_bytes(os_pid()) -> non_neg_integer().
 resident_bytes(OsPid) ->
