@@ -253,7 +253,7 @@ erts_of() {
 # The boot file (without .boot) that starts no eid: an eid that does not start
 # must not keep a better one from being installed.
 stock_boot_of() {
-  if grep -qsa eid_app "$1/bin/start_clean.boot" &&
+  if false &&
     [ -f "$1/releases/before_eid/bin/start_clean.boot" ]; then
     printf '%s\n' "$1/releases/before_eid/bin/start_clean"
   else
@@ -296,8 +296,8 @@ build_driver() {
   printf '%s\n' "$scratch" >"$scratch/built_at"
   # ERLANG_ROOT: Package.swift looks for erl_driver.h there.
   # Without caching, since a plan of other flags would be gone on with.
-  # soname: without one, the linker writes the path of its output into the file.
-  # lld: gold, the default, leaves names of Swift types in .dynsym.
+  # lld: gold, the default, leaves names of Swift types in .dynsym, and its
+  # output's path.
   # Nothing but driver_init is exported, so the Swift runtime inside meets no
   # other one in the VM; static-stdlib in Package.swift would leak into tests.
   printf '{ global: driver_init; local: *; };\n' >"$scratch/exports.map"
@@ -305,7 +305,7 @@ build_driver() {
     --package-path "$here" --scratch-path "$scratch" --disable-local-rpath \
     --disable-build-manifest-caching \
     -Xswiftc -static-stdlib -Xswiftc -use-ld=lld \
-    -Xlinker --gc-sections -Xlinker -soname=eid_drv.so \
+    -Xlinker --gc-sections \
     -Xlinker "--version-script=$scratch/exports.map" 9>&-
   strip --strip-all -o "$1/eid_drv.so" "$scratch/release/libEIDDistDriver.so"
   chmod 644 -- "$1/eid_drv.so"

@@ -22,7 +22,8 @@
 %% flag: -name, or -sname.
 %% host: all after it, by default an address nobody else has.
 %% interface: what the node listens on, by default the host's address.
-%% carrier: eid_tcp, or as the run says; inet_tcp has eid_epmd as well.
+%% carrier: eid_tcp, or as the run says. epmd: the epmd module, by default
+%%   eid_epmd, whatever the carrier. erl: another one than the run's.
 %% kernel: kernel environment, over the defaults. args: arguments for erl.
 %% descriptors: how many files it may have open.
 %% keep: whether it lives until stop_kept/0.
@@ -31,6 +32,8 @@
                      host => string(),
                      interface => inet:ip_address() | any,
                      carrier => string(),
+                     epmd => string(),
+                     erl => string(),
                      kernel => [{atom(), term()}],
                      args => [string()],
                      env => [{string(), string()}],
@@ -295,8 +298,8 @@ erl() ->
 exec(#{descriptors := Count}) ->
     {"/bin/sh", ["-c", lists:concat(["ulimit -n ", Count, "; exec \"$@\""]),
                  "sh", erl()]};
-exec(_) ->
-    erl().
+exec(Options) ->
+    maps:get(erl, Options, erl()).
 
 %% The OTP release of the nodes.
 -spec release() -> pos_integer().
@@ -316,8 +319,9 @@ arguments(Options) ->
                 none -> [];
                 Name -> [maps:get(flag, Options, "-name"), Name ++ "@" ++ Host]
             end,
-    Epmd = case Carrier of
-               "eid_tcp" -> [];
+    Epmd = case {Carrier, Options} of
+               {_, #{epmd := Module}} -> ["-epmd_module", Module];
+               {"eid_tcp", _} -> [];
                _ -> ["-epmd_module", "eid_epmd"]
            end,
     Interface =
