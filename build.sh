@@ -253,7 +253,7 @@ erts_of() {
 # The boot file (without .boot) that starts no eid: an eid that does not start
 # must not keep a better one from being installed.
 stock_boot_of() {
-  if false &&
+  if grep -qsa eid_app "$1/bin/start_clean.boot" &&
     [ -f "$1/releases/before_eid/bin/start_clean.boot" ]; then
     printf '%s\n' "$1/releases/before_eid/bin/start_clean"
   else

@@ -8,12 +8,12 @@
          init_per_testcase/2, end_per_testcase/2]).
 
 -export([random_bytes/1, http_request/1, tls_hello/1,
-         oversized_handshake_packet/1, empty_handshake_packet/1,
-         half_a_name/1, half_of_the_handshake/1, wrong_cookie/1, impossible_names/1,
+         oversized_handshake_packet/1, empty_handshake_packet/1, half_a_name/1,
+         half_of_the_handshake/1, wrong_cookie/1, impossible_names/1,
          old_handshake/1, connect_and_close_a_thousand_times/1, resets/1,
          silence_and_single_bytes/1, many_silent_connections/1,
-         garbage_after_the_handshake/1, oversized_packet/1,
-         half_a_packet/1, a_promise_of_two_gigabytes/1, no_descriptors_left/1]).
+         garbage_after_the_handshake/1, oversized_packet/1, half_a_packet/1,
+         a_promise_of_two_gigabytes/1, no_descriptors_left/1]).
 
 -define(SETUP_SECONDS, 2).
 
@@ -22,12 +22,11 @@ suite() ->
 
 all() ->
     [random_bytes, http_request, tls_hello, oversized_handshake_packet,
-     empty_handshake_packet, half_a_name,
-     half_of_the_handshake, wrong_cookie,
+     empty_handshake_packet, half_a_name, half_of_the_handshake, wrong_cookie,
      impossible_names, old_handshake, connect_and_close_a_thousand_times,
      resets, silence_and_single_bytes, many_silent_connections,
      garbage_after_the_handshake, oversized_packet, half_a_packet,
-     a_promise_of_two_gigabytes,      no_descriptors_left].
+     a_promise_of_two_gigabytes, no_descriptors_left].
 
 init_per_suite(Config) ->
     Node = eid_peers:start(#{name => "victim", keep => true,

@@ -12,7 +12,7 @@
          a_range_of_listen_ports/1, what_epmd_does_not_know/1,
          epmd_is_not_running/1]).
 
--define(HOSTS, 16).
+-define(HOSTS, 3).
 
 suite() ->
     [{timetrap, {seconds, 90}}].
@@ -29,7 +29,9 @@ init_per_suite(Config) ->
             Hosts = [eid_peers:host() || _ <- lists:seq(1, ?HOSTS)],
             Port = eid_peers:port() + 2,
             Self = self(),
-            Keeper = spawn(fun() -> keep_epmd(Self, Epmd, Port, Hosts) end),
+            Keeper = spawn_link(fun() ->
+                                        keep_epmd(Self, Epmd, Port, Hosts)
+                                end),
             receive {Keeper, up} -> ok end,
             [{hosts, Hosts}, {epmd_port, Port}, {keeper, Keeper} | Config];
         {"eid_tcp", false} ->
@@ -52,8 +54,8 @@ epmd() ->
 
 keep_epmd(Parent, Epmd, Number, Hosts) ->
     Port = open_port({spawn_executable, Epmd},
-                     [{args, ["-port", integer_to_list(Number),
-                              "-address", lists:join(",", Hosts)]},
+                     [{args, ["-port", integer_to_list(Number), "-address",
+                              lists:append(lists:join(",", Hosts))]},
                       exit_status, stderr_to_stdout, hide]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
     eid_peers:until(
