@@ -667,7 +667,13 @@ masked(Ip, Mask) ->
     lists:zipwith(fun(A, M) -> A band M end,
                   tuple_to_list(Ip), tuple_to_list(Mask)).
 
+%% At boot, logger keeps its events until kernel is up, which then never is:
+%% the sentence goes straight to the console as well. (What net_kernel shows of
+%% a failed listen goes to two streams, where it can be torn.)
 -spec start_failed(term(), iodata()) -> {error, term()}.
 start_failed(Reason, Sentence) ->
-    eid_report:error(start_failed, Sentence),
-    {error, {Reason, lists:flatten(Sentence)}}.
+    Text = lists:flatten(Sentence),
+    eid_report:error(start_failed, Text),
+    _ = [erlang:display_string("eid: " ++ Text ++ "\n")
+         || lists:member(simple, logger:get_handler_ids())],
+    {error, {Reason, Text}}.
