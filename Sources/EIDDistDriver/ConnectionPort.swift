@@ -385,9 +385,10 @@ final class ConnectionPort: EidPort {
     if isFlushing { return }
     port.tellOwnerClosed()
     switch end {
-    case .closed: port.fail(reason: "connection_closed")
     case .failed(0): port.fail(reason: "badarg")
-    case .failed(let errno): port.fail(errno: errno)
+    // One of the reasons that net_kernel:monitor_nodes/2 documents for a nodedown; a reset or a
+    // time-out is a closed connection as well.
+    case .closed, .failed: port.fail(reason: "connection_closed")
     case .packetTooLong: port.fail(reason: "packet_too_long")
     case .noMemory: port.fail(reason: "enomem")
     }

@@ -44,11 +44,6 @@ import CErlDriver
     }
   }
 
-  /// Fails the port with the name of an errno. `stop` runs inside, as in ``fail(reason:)``.
-  func fail(errno: Int32) {
-    _ = unsafe driver_failure_posix(handle, errno)
-  }
-
   // MARK: Events
 
   /// Begins or ends watching a descriptor; `mode` is made of `eid_select_*`.

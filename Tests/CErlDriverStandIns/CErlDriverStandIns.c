@@ -255,7 +255,6 @@ static void after_callback(struct port *port) {
 }
 
 int driver_failure_atom(ErlDrvPort port, char *reason) { return fail(port, reason); }
-int driver_failure_posix(ErlDrvPort port, int error) { return fail(port, erl_errno_id(error)); }
 
 int standin_open(void *entry, const char *command, uint64_t owner) {
   struct port *port = make_port(entry, owner);

@@ -160,7 +160,7 @@ extension DriverTests {
       port.output([(binary, 0..<5000)])
       standin_fail_call(standin_sendmsg, ECONNRESET, 1)
       port.fireTimer()
-      #expect(port.failure == "econnreset")
+      #expect(port.failure == "connection_closed")
       #expect(binary.references == 1)
       binary.release()
     }
