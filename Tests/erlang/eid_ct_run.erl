@@ -15,6 +15,8 @@
 main() ->
     [Temp, Suites, Cases] = init:get_plain_arguments(),
     true = register(eid_ct_out, open_port({fd, 3, 3}, [out])),
+    %% Failures that Common Test does not count: those of an end_per_suite.
+    persistent_term:put(?MODULE, counters:new(1, [])),
     ok = eid_peers:start_keeper(),
     Result = ct:run_test([{dir, filename:join(Temp, "beams")},
                           {logdir, filename:join(Temp, "ct")},
@@ -26,7 +28,8 @@ main() ->
     case Result of
         {Passed, Failed, {Skipped, AutoSkipped}} ->
             Skipped > 0 andalso say("~w skipped~n", [Skipped]),
-            ended(Passed, Failed + AutoSkipped);
+            ended(Passed, Failed + AutoSkipped
+                  + counters:get(persistent_term:get(?MODULE), 1));
         Other ->
             say("Common Test: ~p~n", [Other]),
             ended(0, 1)
@@ -85,6 +88,8 @@ post_end_per_suite(_Suite, _Config, Result, State) ->
     {Result, State}.
 
 on_tc_fail(Suite, Case, Reason, State) ->
+    Case =:= end_per_suite
+        andalso counters:add(persistent_term:get(?MODULE), 1, 1),
     say("FAILED  ~s ~s~s~n~ts~n",
         [short(Suite), name(Case), took(),
          [["        | ", Line, "\n"]
@@ -109,6 +114,8 @@ name({Case, _Group}) -> Case;
 name(Case) -> Case.
 
 -spec text(term()) -> string().
+text({test_case_failed, Text}) ->
+    text(Text);
 text(Text) when is_list(Text), is_integer(hd(Text)) ->
     Text;
 text(Term) ->

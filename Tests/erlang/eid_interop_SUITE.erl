@@ -29,10 +29,14 @@ init_per_suite(Config) ->
             Hosts = [eid_peers:host() || _ <- lists:seq(1, ?HOSTS)],
             Port = eid_peers:port() + 2,
             Self = self(),
-            Keeper = spawn_link(fun() ->
-                                        keep_epmd(Self, Epmd, Port, Hosts)
-                                end),
-            receive {Keeper, up} -> ok end,
+            {Keeper, Monitor} =
+                spawn_monitor(fun() ->
+                                      keep_epmd(Self, Epmd, Port, Hosts)
+                              end),
+            receive
+                {Keeper, up} -> true = demonitor(Monitor, [flush]);
+                {'DOWN', Monitor, _, _, Reason} -> error(Reason)
+            end,
             [{hosts, Hosts}, {epmd_port, Port}, {keeper, Keeper} | Config];
         {"eid_tcp", false} ->
             {skip, "there is no epmd"};
@@ -58,6 +62,7 @@ keep_epmd(Parent, Epmd, Number, Hosts) ->
                               lists:append(lists:join(",", Hosts))]},
                       exit_status, stderr_to_stdout, hide]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    ok = eid_peers:note(integer_to_list(OsPid)),
     eid_peers:until(
       fun() ->
               case gen_tcp:connect({127, 0, 0, 1}, Number, []) of
@@ -66,7 +71,7 @@ keep_epmd(Parent, Epmd, Number, Hosts) ->
               end
       end),
     Parent ! {self(), up},
-    receive {stop, From} -> ok end,
+    From = receive {stop, Stopper} -> Stopper end,
     _ = os:cmd("kill -KILL " ++ integer_to_list(OsPid)),
     receive {Port, {exit_status, _}} -> ok end,
     From ! {self(), stopped}.

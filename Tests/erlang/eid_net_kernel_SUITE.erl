@@ -188,7 +188,10 @@ start_and_stop_at_run_time(_Config) ->
          true = eid_peers:call(A, net_kernel, connect_node, [NodeB]),
          Node = eid_peers:call(B, erpc, call, [Node, erlang, node, []]),
          ok = eid_peers:call(A, net_kernel, stop, []),
-         nonode@nohost = eid_peers:call(A, erlang, node, []),
+         eid_peers:until(fun() ->
+                                 eid_peers:call(A, erlang, node, [])
+                                     =:= nonode@nohost
+                         end),
          eid_peers:until(fun() -> Listeners() =:= 0 end),
          eid_peers:until(fun() -> Ports() =:= PortsBefore end),
          eid_peers:until(fun() ->
@@ -311,10 +314,11 @@ a_killed_node_is_down_at_once(_Config) ->
                                     true = link(Pid),
                                     Monitor = monitor(process, Pid),
                                     register(waits, self()),
-                                    receive
-                                        {'DOWN', Monitor, _, _, Down} -> Down
-                                    end,
-                                    receive {'EXIT', Pid, Exit} -> Exit end,
+                                    Down = receive
+                                               {'DOWN', Monitor, _, _, R1} ->
+                                                   R1
+                                           end,
+                                    Exit = receive {'EXIT', Pid, R2} -> R2 end,
                                     receive
                                         {which, From} ->
                                             From ! {Down, Exit}
@@ -648,6 +652,8 @@ shell(Arguments) ->
                      [{args, ["-qec", lists:flatten(Command), "/dev/null"]},
                       {env, [{"TERM", "vt100"}]}, binary, exit_status,
                       use_stdio]),
+    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    ok = eid_peers:note(integer_to_list(OsPid)),
     {Port, <<>>}.
 
 %% Waits until the output matches, and then types Text.

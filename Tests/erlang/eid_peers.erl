@@ -8,7 +8,7 @@
 -module(eid_peers).
 
 -export([start_keeper/0, stop_kept/0, start/0, start/1, start_all/1,
-         pair/0, pair/1, only/1,
+         note/1, pair/0, pair/1, only/1,
          kill/1, stop/1, freeze/1, thaw/1, is_up/2, call/4, run/2, run/3,
          connect/2, host/0, address/1, arguments/1, carrier/0, port/0,
          temp/0, release/0, log/1, logged/2, await_log/2, until/1, until/2]).
@@ -128,10 +128,19 @@ boot(Options0) ->
                      env => maps:get(env, Options, []),
                      args => arguments(Options) ++ log_arguments(Log)}),
     OsPid = peer:call(Peer, os, getpid, []),
-    ok = file:write_file(filename:join(temp(), "pids"), [OsPid, "\n"],
-                         [append]),
+    ok = note(OsPid),
     #{peer => Peer, node => Node, host => Host, os_pid => OsPid,
       log => Log}.
+
+%% Has the run end this process, should it outlive the VM.
+-spec note(string()) -> ok.
+note(OsPid) ->
+    {ok, Stat} = file:read_file("/proc/" ++ OsPid ++ "/stat"),
+    %% The time of its start tells it from a later process with this number.
+    [_, Rest] = string:split(Stat, ")", trailing),
+    Started = lists:nth(20, string:lexemes(Rest, " ")),
+    ok = file:write_file(filename:join(temp(), "pids"),
+                         [OsPid, " ", Started, "\n"], [append]).
 
 %% Two nodes that are connected.
 -spec pair() -> {peer(), peer()}.

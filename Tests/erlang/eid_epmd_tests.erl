@@ -1,0 +1,77 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+-module(eid_epmd_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% The callbacks of an epmd module, as kernel calls them.
+callbacks_test() ->
+    ?assertEqual(ignore, eid_epmd:start_link()),
+    ?assertEqual({ok, -1}, eid_epmd:register_node(x, 12345)),
+    ?assertEqual({ok, -1}, eid_epmd:register_node(x, 12345, inet)),
+    ?assertEqual({ok, -1}, eid_epmd:register_node("x", 12345, inet6)),
+    ?assertEqual({error, address}, eid_epmd:names()),
+    ?assertEqual({error, address}, eid_epmd:names("127.0.0.1")).
+
+listen_port_test() ->
+    ?assertEqual({ok, 12345}, eid_epmd:listen_port_please(x, "host")),
+    with(erlang_port, 0,
+         fun() ->
+                 ?assertEqual({ok, 0},
+                              eid_epmd:listen_port_please(x, "host"))
+         end).
+
+%% An address is one without a resolver, which would start a helper program.
+addresses_test() ->
+    [?assertEqual(Wanted, eid_epmd:address_please("x", Host, Family))
+     || {Host, Family, Wanted} <-
+            [{"127.0.0.1", inet, {ok, {127, 0, 0, 1}}},
+             {"::1", inet6, {ok, {0, 0, 0, 0, 0, 0, 0, 1}}},
+             {"fe80::1%lo", inet, {error, eafnosupport}},
+             {"::1", inet, {error, eafnosupport}},
+             {"1.2.3.4", inet6, {ok, {0, 0, 0, 0, 0, 16#ffff, 258, 772}}},
+             {{127, 0, 0, 1}, inet, {ok, {127, 0, 0, 1}}}]],
+    ?assertEqual([], [Name || Port <- erlang:ports(),
+                              {name, Name} <- [erlang:port_info(Port, name)],
+                              string:find(Name, "inet_gethost")
+                                  =/= nomatch]).
+
+direct_test() ->
+    with(eid_lookup, direct,
+         fun() ->
+                 ?assertEqual({port, 12345, 6},
+                              eid_epmd:port_please("x", "127.0.0.1")),
+                 ?assertEqual({port, 12345, 6},
+                              eid_epmd:port_please(x, {127, 0, 0, 1}, 1000)),
+                 with(erlang_port, 4711,
+                      fun() ->
+                              ?assertEqual({port, 4711, 6},
+                                           eid_epmd:port_please("x", "h"))
+                      end),
+                 %% A node that takes any free port finds the others at the
+                 %% default.
+                 with(erlang_port, 0,
+                      fun() ->
+                              ?assertEqual({port, 12345, 6},
+                                           eid_epmd:port_please("x", "h"))
+                      end)
+         end).
+
+wrong_setting_test() ->
+    with(eid_lookup, wrong,
+         fun() ->
+                 ?assertMatch({error, {bad_setting, "the kernel setting" ++ _}},
+                              eid_epmd:port_please("x", "127.0.0.1"))
+         end).
+
+with(Key, Value, Fun) ->
+    Before = application:get_env(kernel, Key),
+    ok = application:set_env(kernel, Key, Value),
+    try
+        Fun()
+    after
+        case Before of
+            {ok, Old} -> application:set_env(kernel, Key, Old);
+            undefined -> application:unset_env(kernel, Key)
+        end
+    end.

@@ -1,0 +1,83 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+-module(eid_settings_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
+               eid_lookup, eid_lookup_timeout, inet_dist_use_interface]).
+
+%% Each test begins with nothing set, and leaves the VM's settings as they were.
+settings_test_() ->
+    {foreach,
+     fun() ->
+             Before = [{Key, application:get_env(kernel, Key)}
+                       || Key <- ?KEYS],
+             [application:unset_env(kernel, Key) || Key <- ?KEYS],
+             Before
+     end,
+     fun(Before) ->
+             [case Value of
+                  {ok, Old} -> application:set_env(kernel, Key, Old);
+                  undefined -> application:unset_env(kernel, Key)
+              end || {Key, Value} <- Before]
+     end,
+     [{"defaults", fun defaults/0}, {"limits", fun limits/0},
+      {"wrong values", fun wrong_values/0},
+      {"the old name", fun old_name/0}]}.
+
+defaults() ->
+    ?assertEqual(ok, eid_settings:check()),
+    ?assertEqual(12345, eid_settings:get(erlang_port)),
+    ?assertEqual(4243, eid_settings:get(docker_daemon_port)),
+    ?assertEqual(docker, eid_settings:get(eid_lookup)),
+    ?assertEqual(5000, eid_settings:get(eid_lookup_timeout)).
+
+limits() ->
+    [begin
+         set(Key, Value),
+         ?assertEqual(Value, eid_settings:get(Key)),
+         ?assertEqual(ok, eid_settings:check())
+     end || {Key, Values} <- [{erlang_port, [0, 1, 65535]},
+                              {docker_daemon_port, [1, 65535]},
+                              {eid_lookup, [docker, direct]},
+                              {eid_lookup_timeout, [1, 120000]}],
+            Value <- Values].
+
+wrong_values() ->
+    [begin
+         set(Key, Value),
+         Sentence = sentence(Key, Value),
+         ?assertError({bad_setting, Sentence}, eid_settings:get(Key)),
+         ?assertEqual({error, Sentence}, eid_settings:check()),
+         application:unset_env(kernel, Key)
+     end || {Key, Values} <- [{erlang_port, [-1, 65536, 1.0, "1", <<"1">>]},
+                              {docker_daemon_port, [-1, 0, 65536, []]},
+                              {eid_lookup, [dns, "direct", undefined]},
+                              {eid_lookup_timeout, [-1, 0, 120001, infinity]}],
+            Value <- Values].
+
+old_name() ->
+    set(docker_dameon_port, 99),
+    ?assertEqual(99, eid_settings:get(docker_daemon_port)),
+    set(docker_dameon_port, x),
+    ?assertError({bad_setting, _}, eid_settings:get(docker_daemon_port)),
+    set(docker_daemon_port, 98),
+    ?assertEqual(98, eid_settings:get(docker_daemon_port)).
+
+set(Key, Value) ->
+    ok = application:set_env(kernel, Key, Value).
+
+sentence(Key, Value) ->
+    Allowed = case Key of
+                  erlang_port ->
+                      "a port number from 1 to 65535, or 0 for any free port";
+                  docker_daemon_port ->
+                      "a port number from 1 to 65535";
+                  eid_lookup ->
+                      "docker or direct";
+                  eid_lookup_timeout ->
+                      "a number of milliseconds from 1 to 120000"
+              end,
+    lists:flatten(io_lib:format("the kernel setting ~s is ~tp, but must be ~s",
+                                [Key, Value, Allowed])).
