@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A network link with a delay, between two network namespaces of its own.
+//
+// For kernels without netem (sch_netem): each end is a TUN device in a fresh
+// namespace, and this process carries the packets between them, each one
+// RTT/2 after it was sent, in order. Run it as root, wait for its line
+// "ready PID_A PID_B", then start programs at either end:
+//
+//     nsenter --net=/proc/PID_A/ns/net COMMAND
+//
+// It ends with its stdin, or by SIGTERM or SIGINT.
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  mtuBytes = 1500,
+  txQueuePackets = 10000,
+  // An offloaded segment (64 KiB) and its virtio_net_hdr, with some room.
+  maxPacketBytes = 65536 + 64,
+  // Packets per direction between two polls: 8 of 64 KiB take some 100 us to
+  // copy, and no other packet should be late by much more than that.
+  maxBatchPackets = 8,
+  maxRTTMicroseconds = 60 * 1000 * 1000,
+  defaultQueueBytes = 256 << 20,
+};
+
+// One packet in a queue, its virtio_net_hdr included.
+struct record {
+  int64_t due;  // CLOCK_MONOTONIC nanoseconds
+  size_t size;
+  unsigned char bytes[];
+};
+
+enum { maxRecordBytes = sizeof(struct record) + maxPacketBytes };
+
+// One way across the link. Its queue is a ring of records, oldest at `head`.
+// A record that starts before `limit` may reach past it, into maxRecordBytes
+// of slack, so none is ever split.
+struct direction {
+  int from, to;
+  unsigned char *ring;
+  size_t limit, head, tail, count;
+  bool blocked;  // `to` said EAGAIN: wait for POLLOUT, not for the clock
+  unsigned long delivered, dropped;
+};
+
+static void fail(const char *what) {
+  fprintf(stderr, "link: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// --- the ends
+
+static void bringUp(int sock, const char *name) {
+  struct ifreq req = {.ifr_flags = 0};
+  strcpy(req.ifr_name, name);
+  if (ioctl(sock, SIOCGIFFLAGS, &req) < 0) fail("SIOCGIFFLAGS");
+  req.ifr_flags |= IFF_UP;
+  if (ioctl(sock, SIOCSIFFLAGS, &req) < 0) fail("SIOCSIFFLAGS");
+}
+
+// Moves this process to a new namespace, returns the TUN device `link0` there.
+// The descriptor stays with that namespace when the process moves on.
+static int openEnd(struct in_addr address, struct in_addr peer) {
+  if (unshare(CLONE_NEWNET) < 0) fail("unshare");
+  int tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (tun < 0) fail("/dev/net/tun");
+  struct ifreq req = {.ifr_name = "link0", .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
+  if (ioctl(tun, TUNSETIFF, &req) < 0) fail("TUNSETIFF");
+  // With these the kernel gives and takes TCP segments of up to 64 KiB without
+  // checksums: up to 44 times fewer packets to carry than the MTU would make.
+  unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  if (ioctl(tun, TUNSETOFFLOAD, offloads) < 0) fail("TUNSETOFFLOAD");
+
+  int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (sock < 0) fail("socket");
+  req.ifr_mtu = mtuBytes;
+  if (ioctl(sock, SIOCSIFMTU, &req) < 0) fail("SIOCSIFMTU");
+  // Packets wait here while the link is not scheduled; beyond it they are lost.
+  req.ifr_qlen = txQueuePackets;
+  if (ioctl(sock, SIOCSIFTXQLEN, &req) < 0) fail("SIOCSIFTXQLEN");
+  struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = address};
+  memcpy(&req.ifr_addr, &in, sizeof in);
+  if (ioctl(sock, SIOCSIFADDR, &req) < 0) fail("SIOCSIFADDR");
+  in.sin_addr = peer;
+  memcpy(&req.ifr_dstaddr, &in, sizeof in);
+  if (ioctl(sock, SIOCSIFDSTADDR, &req) < 0) fail("SIOCSIFDSTADDR");
+  bringUp(sock, "lo");
+  bringUp(sock, "link0");
+  close(sock);
+  return tun;
+}
+
+// Forks a process that does nothing but show this namespace in its /proc.
+static pid_t forkHolder(void) {
+  pid_t parent = getpid(), holder = fork();
+  if (holder < 0) fail("fork");
+  if (holder > 0) return holder;
+  // It dies with its parent, even by kill -9. A parent that was dead before
+  // this call shows as another getppid().
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail("PR_SET_PDEATHSIG");
+  if (getppid() != parent) _exit(1);
+  for (;;) pause();
+}
+
+// --- the queues
+
+static struct record *oldest(const struct direction *way) {
+  return way->count == 0 ? NULL : (struct record *)(way->ring + way->head);
+}
+
+// The place after the record at `at`.
+static size_t following(const struct direction *way, size_t at) {
+  const size_t align = _Alignof(struct record);
+  size_t size = sizeof(struct record) + ((struct record *)(way->ring + at))->size;
+  at += (size + align - 1) / align * align;
+  return at < way->limit ? at : 0;
+}
+
+static bool isFull(const struct direction *way) {
+  return way->count > 0 && way->tail <= way->head && way->head - way->tail < maxRecordBytes;
+}
+
+static void takePackets(struct direction *way, int64_t delay) {
+  static unsigned char lost[maxPacketBytes];
+  for (int i = 0; i < maxBatchPackets; i++) {
+    bool full = isFull(way);
+    struct record *r = (struct record *)(way->ring + way->tail);
+    ssize_t size = read(way->from, full ? lost : r->bytes, maxPacketBytes);
+    if (size < 0 && errno == EAGAIN) return;
+    if (size < 0) fail("read");
+    if (full) {
+      way->dropped++;
+      continue;
+    }
+    r->due = now() + delay;
+    r->size = (size_t)size;
+    way->tail = following(way, way->tail);
+    way->count++;
+  }
+}
+
+static void deliverDuePackets(struct direction *way) {
+  for (int i = 0; i < maxBatchPackets && !way->blocked; i++) {
+    struct record *r = oldest(way);
+    if (r == NULL || r->due > now()) return;
+    if (write(way->to, r->bytes, r->size) >= 0) {
+      way->delivered++;
+    } else if (errno == EAGAIN) {
+      way->blocked = true;
+      return;
+    } else if (errno == EIO || errno == ENOMEM || errno == ENOBUFS || errno == EINVAL) {
+      way->dropped++;  // far end down, out of memory, or averse to this packet
+    } else {
+      fail("write");
+    }
+    way->head = following(way, way->head);
+    // From the start again, if it can be: memory that was used is in the cache.
+    if (--way->count == 0) way->head = way->tail = 0;
+  }
+}
+
+// --- the loop
+
+// Sleeps until a descriptor is ready or a packet is due.
+static void sleepUntilWork(struct pollfd *polls, nfds_t count, const struct direction *ways) {
+  int64_t due = INT64_MAX;
+  for (int i = 0; i < 2; i++) {
+    struct record *r = oldest(&ways[i]);
+    if (r != NULL && !ways[i].blocked && r->due < due) due = r->due;
+  }
+  int64_t left = due - now();
+  if (left < 0) left = 0;
+  struct timespec timeout = {left / 1000000000, left % 1000000000};
+  if (ppoll(polls, count, due == INT64_MAX ? NULL : &timeout, NULL) < 0) fail("ppoll");
+}
+
+static void carry(struct direction ways[2], int signals, int64_t delay) {
+  enum { input, signal, tun };
+  struct pollfd polls[] = {{STDIN_FILENO, POLLIN, 0}, {signals, POLLIN, 0},
+                           {ways[0].from, POLLIN, 0}, {ways[1].from, POLLIN, 0}};
+  char ignored[256];
+  for (;;) {
+    for (int i = 0; i < 2; i++)
+      polls[tun + i].events = POLLIN | (ways[!i].blocked ? POLLOUT : 0);
+    sleepUntilWork(polls, 4, ways);
+    if (polls[signal].revents) return;
+    if (polls[input].revents && read(STDIN_FILENO, ignored, sizeof ignored) <= 0) return;
+    for (int i = 0; i < 2; i++) {
+      if (polls[tun + i].revents & POLLOUT) ways[!i].blocked = false;
+      if (polls[tun + i].revents & ~POLLOUT) takePackets(&ways[i], delay);
+    }
+    for (int i = 0; i < 2; i++) deliverDuePackets(&ways[i]);
+  }
+}
+
+static const char usage[] = "usage: link [--queue BYTES] RTT_MICROSECONDS ADDRESS_A ADDRESS_B\n";
+
+static void refuse(void) {
+  fputs(usage, stderr);
+  exit(2);
+}
+
+static long number(const char *text, long min, long max) {
+  char *end;
+  errno = 0;
+  long value = strtol(text, &end, 10);
+  if (end == text || *end != '\0' || errno != 0 || value < min || value > max) refuse();
+  return value;
+}
+
+int main(int argc, char **argv) {
+  const struct option options[] = {{"help", 0, NULL, 'h'}, {"queue", 1, NULL, 'q'}, {0}};
+  size_t queueBytes = defaultQueueBytes;
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    if (option == 'h') return fputs(usage, stdout) < 0;
+    if (option != 'q') refuse();
+    queueBytes = (size_t)number(optarg, 1, LONG_MAX / 2);
+  }
+  if (argc - optind != 3) refuse();
+  int64_t delay = number(argv[optind], 0, maxRTTMicroseconds) * INT64_C(1000) / 2;
+  struct in_addr addresses[2];
+  for (int i = 0; i < 2; i++)
+    if (inet_pton(AF_INET, argv[optind + 1 + i], &addresses[i]) != 1) refuse();
+
+  // Blocked in the holders too: a Ctrl-C reaches them, and they stay to the end.
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  sigprocmask(SIG_BLOCK, &ends, NULL);
+  int signals = signalfd(-1, &ends, SFD_CLOEXEC);
+  if (signals < 0) fail("signalfd");
+  // The default timer slack, 50 us, would come on top of every delay.
+  if (prctl(PR_SET_TIMERSLACK, 1) < 0) fail("PR_SET_TIMERSLACK");
+
+  struct direction ways[2] = {{.limit = queueBytes}, {.limit = queueBytes}};
+  pid_t holders[2];
+  for (int i = 0; i < 2; i++) {
+    ways[i].from = ways[!i].to = openEnd(addresses[i], addresses[!i]);
+    holders[i] = forkHolder();
+    ways[i].ring = mmap(NULL, queueBytes + maxRecordBytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ways[i].ring == MAP_FAILED) fail("mmap");
+  }
+  printf("ready %d %d\n", holders[0], holders[1]);
+  if (fflush(stdout) != 0) fail("stdout");
+
+  carry(ways, signals, delay);
+
+  for (int i = 0; i < 2; i++) {
+    kill(holders[i], SIGKILL);
+    waitpid(holders[i], NULL, 0);
+  }
+  fprintf(stderr, "packets %lu %lu dropped %lu\n", ways[0].delivered, ways[1].delivered,
+          ways[0].dropped + ways[1].dropped);
+}
