@@ -9,9 +9,17 @@ import PackageDescription
 let erlangRoot = Context.environment["ERLANG_ROOT"] ?? "/usr/lib/erlang"
 let erlangHeaders = "-I\(erlangRoot)/usr/include"
 
+/// In a release, the core's generics are specialized in the driver (without that every
+/// message looks up metadata), and accesses are not checked for exclusivity at run time: all
+/// callbacks of a port run under its lock, and such a check could only trap. The tests, built
+/// for debugging, do check.
 let strict: [SwiftSetting] = [
   .strictMemorySafety(),
   .unsafeFlags(["-warnings-as-errors"]),
+  .unsafeFlags(
+    ["-cross-module-optimization", "-enforce-exclusivity=unchecked"],
+    .when(configuration: .release)
+  ),
 ]
 
 let package = Package(

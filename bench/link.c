@@ -9,7 +9,8 @@
 //
 //     nsenter --net=/proc/PID_A/ns/net COMMAND
 //
-// It ends with its stdin, or by SIGTERM or SIGINT.
+// It ends with its stdin, or by SIGTERM or SIGINT. Where programs keep all CPUs
+// busy, `chrt -f 1 link ...` has it carry on time; it sleeps when idle.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,6 +19,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <linux/if_tun.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -28,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -48,21 +49,18 @@ enum {
 };
 
 // One packet in a queue, its virtio_net_hdr included.
-struct record {
+struct packet {
+  struct packet *next;
   int64_t due;  // CLOCK_MONOTONIC nanoseconds
   size_t size;
   unsigned char bytes[];
 };
 
-enum { maxRecordBytes = sizeof(struct record) + maxPacketBytes };
-
-// One way across the link. Its queue is a ring of records, oldest at `head`.
-// A record that starts before `limit` may reach past it, into maxRecordBytes
-// of slack, so none is ever split.
+// One way across the link, with the queue of packets under way.
 struct direction {
   int from, to;
-  unsigned char *ring;
-  size_t limit, head, tail, count;
+  struct packet *oldest, **end;  // `end`: where the next packet is linked
+  size_t queuedBytes;
   bool blocked;  // `to` said EAGAIN: wait for POLLOUT, not for the clock
   unsigned long delivered, dropped;
 };
@@ -134,46 +132,37 @@ static pid_t forkHolder(void) {
 
 // --- the queues
 
-static struct record *oldest(const struct direction *way) {
-  return way->count == 0 ? NULL : (struct record *)(way->ring + way->head);
-}
-
-// The place after the record at `at`.
-static size_t following(const struct direction *way, size_t at) {
-  const size_t align = _Alignof(struct record);
-  size_t size = sizeof(struct record) + ((struct record *)(way->ring + at))->size;
-  at += (size + align - 1) / align * align;
-  return at < way->limit ? at : 0;
-}
-
-static bool isFull(const struct direction *way) {
-  return way->count > 0 && way->tail <= way->head && way->head - way->tail < maxRecordBytes;
-}
-
-static void takePackets(struct direction *way, int64_t delay) {
-  static unsigned char lost[maxPacketBytes];
+static void takePackets(struct direction *way, int64_t delay, size_t queueBytes) {
+  // A packet is read where it stays: into room for the largest, which then
+  // shrinks in place. Room that got none is kept for the next.
+  static struct packet *room;
   for (int i = 0; i < maxBatchPackets; i++) {
-    bool full = isFull(way);
-    struct record *r = (struct record *)(way->ring + way->tail);
-    ssize_t size = read(way->from, full ? lost : r->bytes, maxPacketBytes);
+    if (room == NULL) room = malloc(sizeof *room + maxPacketBytes);
+    if (room == NULL) fail("malloc");
+    ssize_t size = read(way->from, room->bytes, maxPacketBytes);
     if (size < 0 && errno == EAGAIN) return;
     if (size < 0) fail("read");
-    if (full) {
+    if (way->queuedBytes + (size_t)size > queueBytes) {
       way->dropped++;
       continue;
     }
-    r->due = now() + delay;
-    r->size = (size_t)size;
-    way->tail = following(way, way->tail);
-    way->count++;
+    struct packet *packet = realloc(room, sizeof *room + (size_t)size);
+    if (packet == NULL) fail("realloc");
+    room = NULL;
+    packet->next = NULL;
+    packet->due = now() + delay;
+    packet->size = (size_t)size;
+    way->queuedBytes += packet->size;
+    *way->end = packet;
+    way->end = &packet->next;
   }
 }
 
 static void deliverDuePackets(struct direction *way) {
   for (int i = 0; i < maxBatchPackets && !way->blocked; i++) {
-    struct record *r = oldest(way);
-    if (r == NULL || r->due > now()) return;
-    if (write(way->to, r->bytes, r->size) >= 0) {
+    struct packet *packet = way->oldest;
+    if (packet == NULL || packet->due > now()) return;
+    if (write(way->to, packet->bytes, packet->size) >= 0) {
       way->delivered++;
     } else if (errno == EAGAIN) {
       way->blocked = true;
@@ -183,9 +172,10 @@ static void deliverDuePackets(struct direction *way) {
     } else {
       fail("write");
     }
-    way->head = following(way, way->head);
-    // From the start again, if it can be: memory that was used is in the cache.
-    if (--way->count == 0) way->head = way->tail = 0;
+    way->queuedBytes -= packet->size;
+    way->oldest = packet->next;
+    if (way->oldest == NULL) way->end = &way->oldest;
+    free(packet);
   }
 }
 
@@ -195,8 +185,8 @@ static void deliverDuePackets(struct direction *way) {
 static void sleepUntilWork(struct pollfd *polls, nfds_t count, const struct direction *ways) {
   int64_t due = INT64_MAX;
   for (int i = 0; i < 2; i++) {
-    struct record *r = oldest(&ways[i]);
-    if (r != NULL && !ways[i].blocked && r->due < due) due = r->due;
+    const struct packet *packet = ways[i].oldest;
+    if (packet != NULL && !ways[i].blocked && packet->due < due) due = packet->due;
   }
   int64_t left = due - now();
   if (left < 0) left = 0;
@@ -204,7 +194,7 @@ static void sleepUntilWork(struct pollfd *polls, nfds_t count, const struct dire
   if (ppoll(polls, count, due == INT64_MAX ? NULL : &timeout, NULL) < 0) fail("ppoll");
 }
 
-static void carry(struct direction ways[2], int signals, int64_t delay) {
+static void carry(struct direction ways[2], int signals, int64_t delay, size_t queueBytes) {
   enum { input, signal, tun };
   struct pollfd polls[] = {{STDIN_FILENO, POLLIN, 0}, {signals, POLLIN, 0},
                            {ways[0].from, POLLIN, 0}, {ways[1].from, POLLIN, 0}};
@@ -217,7 +207,7 @@ static void carry(struct direction ways[2], int signals, int64_t delay) {
     if (polls[input].revents && read(STDIN_FILENO, ignored, sizeof ignored) <= 0) return;
     for (int i = 0; i < 2; i++) {
       if (polls[tun + i].revents & POLLOUT) ways[!i].blocked = false;
-      if (polls[tun + i].revents & ~POLLOUT) takePackets(&ways[i], delay);
+      if (polls[tun + i].revents & ~POLLOUT) takePackets(&ways[i], delay, queueBytes);
     }
     for (int i = 0; i < 2; i++) deliverDuePackets(&ways[i]);
   }
@@ -251,6 +241,7 @@ int main(int argc, char **argv) {
   struct in_addr addresses[2];
   for (int i = 0; i < 2; i++)
     if (inet_pton(AF_INET, argv[optind + 1 + i], &addresses[i]) != 1) refuse();
+  if (addresses[0].s_addr == addresses[1].s_addr) refuse();
 
   // Blocked in the holders too: a Ctrl-C reaches them, and they stay to the end.
   sigset_t ends;
@@ -263,19 +254,19 @@ int main(int argc, char **argv) {
   // The default timer slack, 50 us, would come on top of every delay.
   if (prctl(PR_SET_TIMERSLACK, 1) < 0) fail("PR_SET_TIMERSLACK");
 
-  struct direction ways[2] = {{.limit = queueBytes}, {.limit = queueBytes}};
+  // Freed memory stays here, instead of going to the kernel with each lull.
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+
+  struct direction ways[2] = {{.end = &ways[0].oldest}, {.end = &ways[1].oldest}};
   pid_t holders[2];
   for (int i = 0; i < 2; i++) {
     ways[i].from = ways[!i].to = openEnd(addresses[i], addresses[!i]);
     holders[i] = forkHolder();
-    ways[i].ring = mmap(NULL, queueBytes + maxRecordBytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ways[i].ring == MAP_FAILED) fail("mmap");
   }
   printf("ready %d %d\n", holders[0], holders[1]);
   if (fflush(stdout) != 0) fail("stdout");
 
-  carry(ways, signals, delay);
+  carry(ways, signals, delay, queueBytes);
 
   for (int i = 0; i < 2; i++) {
     kill(holders[i], SIGKILL);
