@@ -9,8 +9,7 @@
 //
 //     nsenter --net=/proc/PID_A/ns/net COMMAND
 //
-// It ends with its stdin, or by SIGTERM or SIGINT. Where programs keep all CPUs
-// busy, `chrt -f 1 link ...` has it carry on time; it sleeps when idle.
+// It ends with its stdin, or by SIGTERM or SIGINT.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
