@@ -3,13 +3,18 @@
 /// The bookkeeping of one receive chunk: where to read to, which packets are complete.
 ///
 /// A chunk is append-only while packets are out: the VM keeps references into it until the
-/// messages are decoded. It grows with use, so that an idle connection holds little, and a
-/// packet that does not fit gets a chunk of its own size.
+/// messages are decoded. Its size follows use, so that an idle connection holds little: see
+/// ``rest()``. A packet that does not fit gets a chunk of its own size.
 public struct ReceiveBuffer: Equatable, Sendable {
   /// Bytes of a connection's first chunk.
   public static let firstChunkBytes = 4 * 1024
-  /// Bytes of a chunk at full use.
-  public static let maxChunkBytes = 256 * 1024
+  /// Bytes of a chunk at full use, before it is rounded up to whole large packets.
+  public static let defaultMaxChunkBytes = 256 * 1024
+  /// Packets from this length on are taken for fragments of a longer message (the VM's have
+  /// 64 KB), of which more of the same length follow.
+  static let fragmentBytes = 16 * 1024
+  /// Room beside whole fragments for small packets that come between them.
+  static let fragmentSlackBytes = 4 * 1024
   /// A packet's length is a claim until its bytes arrive: a large packet's chunk grows by
   /// at most this much beyond twice what has come.
   public static let largePacketStepBytes = 16 * 1024 * 1024
@@ -38,10 +43,15 @@ public struct ReceiveBuffer: Equatable, Sendable {
   public private(set) var parsed = 0
   /// The whole length, with header, of the packet at `parsed`; 0 while it is unknown.
   private var awaited = 0
-  /// What the next chunk should have.
+  /// What the next chunk should have, but for ``fragment``.
   private var nextCapacity = firstChunkBytes
+  /// The whole length of the last packet that looked like a fragment.
+  private var fragment = 0
+  private let maxChunkBytes: Int
 
-  public init() {}
+  public init(maxChunkBytes: Int = defaultMaxChunkBytes) {
+    self.maxChunkBytes = max(maxChunkBytes, Self.firstChunkBytes)
+  }
 
   /// Bytes that came but make no whole packet yet.
   public var pending: Int { filled &- parsed }
@@ -49,7 +59,7 @@ public struct ReceiveBuffer: Equatable, Sendable {
   /// Notes `count` bytes that were read to where ``room(soleOwner:)`` said.
   public mutating func received(_ count: Int) {
     filled = min(filled &+ max(count, 0), capacity)
-    if filled == capacity { nextCapacity = min(nextCapacity &* 4, Self.maxChunkBytes) }
+    if filled == capacity { nextCapacity = min(nextCapacity &* 4, maxChunkBytes) }
   }
 
   /// The next packet of the chunk whose bytes are `chunk`.
@@ -64,6 +74,7 @@ public struct ReceiveBuffer: Equatable, Sendable {
       | Int(chunk[parsed &+ 2]) << 8 | Int(chunk[parsed &+ 3])
     guard length <= PacketHeader.maxPacketBytes else { return .tooLong(bytes: length) }
     let whole = length &+ PacketHeader.dataBytes
+    if whole >= Self.fragmentBytes { fragment = whole }
     guard whole <= available else {
       awaited = whole
       return .more
@@ -79,23 +90,36 @@ public struct ReceiveBuffer: Equatable, Sendable {
   ///   delivered may be overwritten.
   public mutating func room(soleOwner: Bool) -> Room {
     // A chunk above the usual size was one large packet's: it is not kept for the next ones.
-    if pending == 0, soleOwner, capacity >= nextCapacity, capacity <= Self.maxChunkBytes {
+    if pending == 0, soleOwner, capacity >= nextCapacity, capacity <= 2 &* maxChunkBytes {
       filled = 0
       parsed = 0
     }
     let left = capacity &- filled
     // It may hold but the first steps of that packet, which fill it before the next step.
-    let isStep = parsed == 0 && capacity > Self.maxChunkBytes
+    let isStep = parsed == 0 && awaited > capacity && capacity >= Self.largePacketStepBytes
     // With nothing awaited, a sliver at the end of a chunk is not worth a system call.
     let isRoom =
       awaited > 0 ? isStep || parsed &+ awaited <= capacity : left > capacity / 8
     if isRoom, left > 0 { return .here(offset: filled, count: left) }
     var wanted = nextCapacity
+    if fragment > 0, fragment <= maxChunkBytes / 2, wanted == maxChunkBytes {
+      // Whole fragments: the half of one at the end would have to be moved to the next chunk.
+      wanted = (wanted &+ fragment &- 1) / fragment &* fragment &+ Self.fragmentSlackBytes
+    }
     if awaited > wanted {
       // A chunk of the packet's own size, but no more than the bytes so far vouch for.
       wanted = min(awaited, pending &* 2 &+ Self.largePacketStepBytes)
     }
     return .newChunk(capacity: max(wanted, pending &+ 1), offset: parsed, count: pending)
+  }
+
+  /// Nothing more comes for now: whether the chunk is to be let go, which the books then have
+  /// done. Undecoded messages keep it as long as they must, and one of the first size is kept.
+  public mutating func rest() -> Bool {
+    guard pending == 0, capacity > Self.firstChunkBytes else { return false }
+    if filled < capacity / 8 { nextCapacity = max(nextCapacity / 4, Self.firstChunkBytes) }
+    replaced(capacity: 0)
+    return true
   }
 
   /// Notes that the chunk was replaced as ``Room/newChunk(capacity:offset:count:)`` said.

@@ -6,7 +6,7 @@ import EIDDistCore
 /// The port of one connection: the distribution controller, once it is in data mode.
 final class ConnectionPort: EidPort {
   /// Staged bytes at which a batch goes out without waiting for its end.
-  static let stagingLimitBytes = 64 * 1024
+  static let stagingLimitBytes = 256 * 1024
   /// How much is read in one input event before other ports get their turn, in bytes.
   static let inputBudgetBytes = 256 * 1024
   /// How long a closing port tries to send what is queued, as prim_inet's close does.
@@ -295,13 +295,13 @@ final class ConnectionPort: EidPort {
     while budget > 0 {
       switch receiving.fill(from: descriptor) {
       case .wouldBlock:
-        return
+        return receiving.rest()
       case .ended(let end):
         return perform(state.ended(end))
       case .received(let bytes, let filledRoom):
         guard deliverPackets() else { return }
         // A read that left room has emptied the socket: another would only say so.
-        if !filledRoom { return }
+        if !filledRoom { return receiving.rest() }
         budget &-= bytes
       }
     }

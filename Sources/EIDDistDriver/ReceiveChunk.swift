@@ -68,6 +68,13 @@ import EIDDistCore
     return unsafe (books.next(in: span), binary)
   }
 
+  /// Lets go of a chunk that is larger than an idle connection needs.
+  mutating func rest() {
+    guard books.rest(), let old = unsafe binary else { return }
+    unsafe DriverPort.release(old)
+    unsafe binary = nil
+  }
+
   /// Lets go of the chunk.
   mutating func drop() {
     if let binary = unsafe binary { unsafe DriverPort.release(binary) }

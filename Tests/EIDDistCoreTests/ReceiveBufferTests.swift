@@ -129,8 +129,8 @@ extension [UInt8] {
     let stream = joined(Array(repeating: packet, count: 1000))
     receiver.take(stream[...], soleOwner: false)
     #expect(receiver.packets.count == 1051)
-    #expect(receiver.books.capacity == ReceiveBuffer.maxChunkBytes)
-    #expect(receiver.largestChunk == ReceiveBuffer.maxChunkBytes)
+    #expect(receiver.books.capacity == ReceiveBuffer.defaultMaxChunkBytes)
+    #expect(receiver.largestChunk == ReceiveBuffer.defaultMaxChunkBytes)
   }
 
   @Test func chunkIsUsedAgainOnlyWhereNobodyElseHoldsIt() {
@@ -143,7 +143,7 @@ extension [UInt8] {
     }
     #expect(alone.newChunks == 1)
     // Append-only: as many chunks as the packets fill, at the sizes that they grow to.
-    #expect(shared.newChunks >= 1000 * packet.count / ReceiveBuffer.maxChunkBytes)
+    #expect(shared.newChunks >= 1000 * packet.count / ReceiveBuffer.defaultMaxChunkBytes)
   }
 
   @Test func packetThatDoesNotFitGetsAChunkOfItsOwnSize() {
@@ -160,7 +160,7 @@ extension [UInt8] {
     var receiver = Receiver()
     receiver.take(framed([UInt8](repeating: 5, count: 1_000_000))[...], soleOwner: true)
     receiver.take(framed([1])[...], soleOwner: true)
-    #expect(receiver.books.capacity <= ReceiveBuffer.maxChunkBytes)
+    #expect(receiver.books.capacity <= ReceiveBuffer.defaultMaxChunkBytes)
   }
 
   /// A header that claims much must not make the node allocate much.

@@ -90,7 +90,7 @@ extension DriverTests {
       standin_ready_input(port.id)
       let read = waiting - standin_unread_bytes(port.id)
       #expect(read > 0)
-      #expect(read < ConnectionPort.inputBudgetBytes + ReceiveBuffer.maxChunkBytes)
+      #expect(read < ConnectionPort.inputBudgetBytes + ReceiveBuffer.defaultMaxChunkBytes)
     }
 
     @Test func readThatEmptiedTheSocketIsNotRepeated() {
