@@ -10,14 +10,28 @@
 %%                       port (default); direct: the peer listens on
 %%                       erlang_port of its own host part
 %%   eid_lookup_timeout  milliseconds for one whole lookup (default 5000)
+%%
+%% and the sizes of a connection, in bytes, whose defaults are the driver's
+%% (Tuning.swift): eid_high_watermark, eid_low_watermark, eid_staging_limit,
+%% eid_unsent_limit, eid_near_receive_buffer, eid_receive_chunk.
 -module(eid_settings).
 
--export([get/1, check/0]).
+-export([get/1, check/0, tuning/0]).
 
 -export_type([key/0]).
 
 -type key() :: erlang_port | docker_daemon_port | eid_lookup
              | eid_lookup_timeout.
+
+%% With what eid_socket calls them. The high watermark stands before the low
+%% one, which has to stay below it.
+-define(TUNING, [{eid_high_watermark, high_watermark},
+                 {eid_low_watermark, low_watermark},
+                 {eid_staging_limit, staging_limit},
+                 {eid_unsent_limit, unsent_limit},
+                 {eid_near_receive_buffer, near_receive_buffer},
+                 {eid_receive_chunk, receive_chunk}]).
+-define(MAX_TUNING_BYTES, (1 bsl 30)).
 
 %% OTP's own setting is checked as well: an address that is none must not mean
 %% that the node listens on all of them.
@@ -45,7 +59,8 @@ get(Key) ->
 -spec check() -> ok | {error, string()}.
 check() ->
     warn_of_old_name(),
-    Bad = [{Key, Value} || Key <- ?CHECKED,
+    Bad = [{Key, Value} || Key <- ?CHECKED
+                               ++ [Key || {Key, _} <- ?TUNING],
                            Value <- [value(Key)],
                            not is_allowed(Key, Value)],
     case Bad of
@@ -53,7 +68,13 @@ check() ->
         [{Key, Value} | _] -> {error, sentence(Key, Value)}
     end.
 
--spec value(key() | inet_dist_use_interface) -> term().
+%% The sizes that are set, as options of a connection.
+-spec tuning() -> [{atom(), non_neg_integer()}].
+tuning() ->
+    [{Option, Bytes} || {Key, Option} <- ?TUNING,
+                        {ok, Bytes} <- [application:get_env(kernel, Key)]].
+
+-spec value(atom()) -> term().
 value(docker_daemon_port) ->
     case application:get_env(kernel, docker_daemon_port) of
         {ok, Port} ->
@@ -65,14 +86,15 @@ value(docker_daemon_port) ->
 value(Key) ->
     application:get_env(kernel, Key, default(Key)).
 
--spec default(key() | inet_dist_use_interface) -> term().
+-spec default(atom()) -> term().
 default(erlang_port) -> 12345;
 default(docker_daemon_port) -> 4243;
 default(eid_lookup) -> docker;
 default(eid_lookup_timeout) -> 5000;
-default(inet_dist_use_interface) -> any.
+default(inet_dist_use_interface) -> any;
+default(_Size) -> undefined.
 
--spec is_allowed(key() | inet_dist_use_interface, term()) -> boolean().
+-spec is_allowed(atom(), term()) -> boolean().
 is_allowed(erlang_port, Port) ->
     is_integer(Port) andalso Port >= 0 andalso Port =< 65535;
 is_allowed(docker_daemon_port, Port) ->
@@ -83,15 +105,26 @@ is_allowed(eid_lookup_timeout, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 1
         andalso Milliseconds =< 120000;
 is_allowed(inet_dist_use_interface, Ip) ->
-    Ip =:= any orelse inet:is_ip_address(Ip).
+    Ip =:= any orelse inet:is_ip_address(Ip);
+is_allowed(_Size, undefined) ->
+    true;
+is_allowed(Size, Bytes) ->
+    is_integer(Bytes) andalso Bytes >= least(Size)
+        andalso Bytes =< ?MAX_TUNING_BYTES.
 
--spec sentence(key() | inet_dist_use_interface, term()) -> string().
+%% 0 turns off what is a limit.
+-spec least(atom()) -> non_neg_integer().
+least(eid_high_watermark) -> 1;
+least(eid_receive_chunk) -> 4096;
+least(_Size) -> 0.
+
+-spec sentence(atom(), term()) -> string().
 sentence(Key, Value) ->
     lists:flatten(
       io_lib:format("the kernel setting ~s is ~tp, but must be ~s",
                     [Key, Value, allowed(Key)])).
 
--spec allowed(key() | inet_dist_use_interface) -> string().
+-spec allowed(atom()) -> iolist().
 allowed(erlang_port) ->
     "a port number from 1 to 65535, or 0 for any free port";
 allowed(docker_daemon_port) ->
@@ -101,7 +134,10 @@ allowed(eid_lookup) ->
 allowed(eid_lookup_timeout) ->
     "a number of milliseconds from 1 to 120000";
 allowed(inet_dist_use_interface) ->
-    "an address as a tuple, such as {127,0,0,1}".
+    "an address as a tuple, such as {127,0,0,1}";
+allowed(Size) ->
+    io_lib:format("a number of bytes from ~w to ~w",
+                  [least(Size), ?MAX_TUNING_BYTES]).
 
 -spec warn_of_old_name() -> ok.
 warn_of_old_name() ->

@@ -47,9 +47,13 @@
 -define(OPT_LINGER, 32).
 -define(OPT_DEVICE, 33).
 -define(OPT_RAW, 34).
--define(OPT_HIGH_WATERMARK, 35).
--define(OPT_LOW_WATERMARK, 36).
 -define(OPT_LOCAL_ADDRESS, 37).
+
+%% The connection's own, in bytes. The other half is Tuning.swift.
+-define(TUNING_OPTIONS,
+        [{high_watermark, 35}, {low_watermark, 36}, {staging_limit, 38},
+         {unsent_limit, 39}, {near_receive_buffer, 40},
+         {receive_chunk, 41}]).
 
 %% Options of gen_tcp that the carrier decides itself, or that mean nothing to
 %% a distribution connection: inet_tcp_dist overrides or ignores them as well.
@@ -451,10 +455,6 @@ encode_one({raw, Level, Name, Value})
     encode_option(?OPT_RAW, [<<Level:32, Name:32>>, Value]);
 encode_one({raw, {Level, Name, Value}}) ->
     encode_one({raw, Level, Name, Value});
-encode_one({high_watermark, Bytes}) when is_integer(Bytes), Bytes > 0 ->
-    encode_option(?OPT_HIGH_WATERMARK, <<Bytes:32>>);
-encode_one({low_watermark, Bytes}) when is_integer(Bytes), Bytes >= 0 ->
-    encode_option(?OPT_LOW_WATERMARK, <<Bytes:32>>);
 encode_one({Name, Ip} = Option) when Name =:= ip; Name =:= ifaddr ->
     %% local_ip/1 takes it.
     case inet:is_ip_address(Ip) of
@@ -466,13 +466,24 @@ encode_one({Name, Value} = Option) ->
         {Name, Code} when is_integer(Value); is_boolean(Value) ->
             encode_option(Code, <<(integer_of(Value)):32>>);
         _ ->
-            ignored(Name, Option)
+            encode_tuning(Option)
     end;
 encode_one(Name) when Name =:= inet; Name =:= inet6; Name =:= binary;
                       Name =:= list ->
     [];
 encode_one(Option) ->
     throw({unsupported, Option}).
+
+-spec encode_tuning({term(), term()}) -> iodata().
+encode_tuning({Name, Bytes} = Option) ->
+    case lists:keyfind(Name, 1, ?TUNING_OPTIONS) of
+        {Name, Code} when is_integer(Bytes), Bytes >= 0,
+                          Bytes =< 16#ffffffff,
+                          Bytes > 0 orelse Name =/= high_watermark ->
+            encode_option(Code, <<Bytes:32>>);
+        _ ->
+            ignored(Name, Option)
+    end.
 
 -spec ignored(term(), term()) -> [].
 ignored(Name, Option) ->
@@ -500,16 +511,12 @@ encode_queries([], Encoded) ->
     {ok, Encoded};
 encode_queries([linger | Names], Encoded) ->
     encode_queries(Names, [Encoded, ?OPT_LINGER]);
-encode_queries([high_watermark | Names], Encoded) ->
-    encode_queries(Names, [Encoded, ?OPT_HIGH_WATERMARK]);
-encode_queries([low_watermark | Names], Encoded) ->
-    encode_queries(Names, [Encoded, ?OPT_LOW_WATERMARK]);
 encode_queries([{raw, Level, Name, Size} | Names], Encoded)
   when is_integer(Level), is_integer(Name), is_integer(Size), Size >= 0 ->
     encode_queries(Names, [Encoded,
                            <<?OPT_RAW, Level:32, Name:32, Size:32>>]);
 encode_queries([Name | Names], Encoded) ->
-    case lists:keyfind(Name, 1, ?INTEGER_OPTIONS) of
+    case lists:keyfind(Name, 1, ?INTEGER_OPTIONS ++ ?TUNING_OPTIONS) of
         {Name, Code} -> encode_queries(Names, [Encoded, Code]);
         false -> {error, einval}
     end.
@@ -519,15 +526,12 @@ encode_queries([Name | Names], Encoded) ->
 decode_options(<<?OPT_LINGER, 8:16, On:32, Seconds:32, Rest/binary>>,
                Raws) ->
     [{linger, {On =/= 0, Seconds}} | decode_options(Rest, Raws)];
-decode_options(<<?OPT_HIGH_WATERMARK, 4:16, Bytes:32, Rest/binary>>, Raws) ->
-    [{high_watermark, Bytes} | decode_options(Rest, Raws)];
-decode_options(<<?OPT_LOW_WATERMARK, 4:16, Bytes:32, Rest/binary>>, Raws) ->
-    [{low_watermark, Bytes} | decode_options(Rest, Raws)];
 decode_options(<<?OPT_RAW, Size:16, Value:Size/binary, Rest/binary>>,
                [{raw, Level, Name, _} | Raws]) ->
     [{raw, Level, Name, Value} | decode_options(Rest, Raws)];
 decode_options(<<Code, 4:16, Integer:32/signed, Rest/binary>>, Raws) ->
-    {Name, Code} = lists:keyfind(Code, 2, ?INTEGER_OPTIONS),
+    {Name, Code} = lists:keyfind(Code, 2,
+                                 ?INTEGER_OPTIONS ++ ?TUNING_OPTIONS),
     Value = case lists:member(Name, ?BOOLEAN_OPTIONS) of
                 true -> Integer =/= 0;
                 false -> Integer

@@ -204,7 +204,7 @@ do_accept(Kernel, Acceptor, Socket, MyNode, Allowed, SetupTime) ->
             case is_own_network(Peer) of
                 true ->
                     HSData = (hs_data(Kernel, MyNode, Socket, Timer,
-                                      SetupTime))
+                                      SetupTime, listen_options()))
                         #hs_data{allowed = Allowed,
                                  f_address = fun remote_address/2},
                     incoming(Peer, HSData);
@@ -283,10 +283,11 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
     {Ip, Port, Version} = find(Node, Name, Host),
     dist_util:reset_timer(Timer),
     %% Just below dist_util's own timer, so that the reason can be told.
-    case eid_socket:connect(Ip, Port, connect_options(),
-                            time_below(SetupTime)) of
+    Options = connect_options(),
+    case eid_socket:connect(Ip, Port, Options, time_below(SetupTime)) of
         {ok, Socket} ->
-            HSData = (hs_data(Kernel, MyNode, Socket, Timer, SetupTime))
+            HSData = (hs_data(Kernel, MyNode, Socket, Timer, SetupTime,
+                              Options))
                 #hs_data{other_node = Node,
                          other_version = Version,
                          request_type = Type,
@@ -464,8 +465,8 @@ split(Node, LongOrShortNames) ->
 %% dist_util drops the reason of a failed handshake, so what happened is kept
 %% in the process dictionary: {last status sent, packets received, error}.
 -spec hs_data(pid(), node(), eid_socket:socket(), pid(),
-              non_neg_integer()) -> #hs_data{}.
-hs_data(Kernel, MyNode, Socket, Timer, SetupTime) ->
+              non_neg_integer(), [term()]) -> #hs_data{}.
+hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
     put(?MODULE, {none, 0, none}),
     #hs_data{kernel_pid = Kernel,
              this_node = MyNode,
@@ -477,7 +478,8 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime) ->
                  fun(S, _Length, _Timeout) ->
                          recv(S, time_below(SetupTime))
                  end,
-             f_setopts_pre_nodeup = fun eid_socket:enter_data_mode/1,
+             f_setopts_pre_nodeup =
+                 fun(S) -> enter_data_mode(S, tuning(Options)) end,
              f_setopts_post_nodeup =
                  fun(S) ->
                          put(?MODULE, up),
@@ -488,6 +490,25 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime) ->
              mf_getstat = fun ?MODULE:getstat/1,
              mf_setopts = fun ?MODULE:setopts/2,
              mf_getopts = fun ?MODULE:getopts/2}.
+
+-spec enter_data_mode(eid_socket:socket(), [term()]) ->
+          ok | {error, term()}.
+enter_data_mode(Socket, []) ->
+    eid_socket:enter_data_mode(Socket);
+enter_data_mode(Socket, Tuning) ->
+    case eid_socket:setopts(Socket, Tuning) of
+        ok -> eid_socket:enter_data_mode(Socket);
+        Error -> Error
+    end.
+
+%% The sizes of a connection: eid's settings, and over them those that OTP's
+%% settings name.
+-spec tuning([term()]) -> [{atom(), non_neg_integer()}].
+tuning(Options) ->
+    eid_settings:tuning()
+        ++ [Option || {Key, _} = Option <- Options,
+                      Key =:= high_watermark orelse Key =:= low_watermark]
+        ++ [{near_receive_buffer, 0} || {recbuf, _} <- Options].
 
 -spec send(eid_socket:socket(), iodata()) -> ok | {error, atom()}.
 send(Socket, Packet) ->

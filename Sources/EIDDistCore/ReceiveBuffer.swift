@@ -47,11 +47,10 @@ public struct ReceiveBuffer: Equatable, Sendable {
   private var nextCapacity = firstChunkBytes
   /// The whole length of the last packet that looked like a fragment.
   private var fragment = 0
-  private let maxChunkBytes: Int
+  /// ``Tuning/receiveChunk``, at least ``firstChunkBytes``.
+  public var maxChunkBytes = defaultMaxChunkBytes
 
-  public init(maxChunkBytes: Int = defaultMaxChunkBytes) {
-    self.maxChunkBytes = max(maxChunkBytes, Self.firstChunkBytes)
-  }
+  public init() {}
 
   /// Bytes that came but make no whole packet yet.
   public var pending: Int { filled &- parsed }

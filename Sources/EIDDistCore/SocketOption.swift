@@ -10,10 +10,8 @@ public enum SocketOption: Equatable, Sendable {
   /// `bind_to_device`: a network interface's name.
   case device([UInt8])
   case raw(level: Int32, name: Int32, value: [UInt8])
-  /// Bytes in the driver queue at which the port becomes busy.
-  case highWatermark(Int)
-  /// Bytes in the driver queue at which a busy port is ready again.
-  case lowWatermark(Int)
+  /// The connection's own matter, not the socket's.
+  case tuning(Tuning.Option, Int)
   /// `ip`: the address to bind to; with `port`, 0 for any.
   case localAddress(Endpoint)
 
@@ -33,13 +31,11 @@ public enum SocketOption: Equatable, Sendable {
     case reusePort = 12
   }
 
-  /// The codes of the options that are not one `int`.
+  /// The codes of the options that are neither one `int` nor ``Tuning``'s.
   public enum Code {
     public static let linger: UInt8 = 32
     public static let device: UInt8 = 33
     public static let raw: UInt8 = 34
-    public static let highWatermark: UInt8 = 35
-    public static let lowWatermark: UInt8 = 36
     public static let localAddress: UInt8 = 37
   }
 
@@ -48,8 +44,7 @@ public enum SocketOption: Equatable, Sendable {
     case integer(IntegerOption)
     case linger
     case raw(level: Int32, name: Int32, bytes: Int)
-    case highWatermark
-    case lowWatermark
+    case tuning(Tuning.Option)
   }
 
   /// The most bytes that a raw option's value may have.
@@ -82,16 +77,16 @@ public enum SocketOption: Equatable, Sendable {
         cursor.remaining(in: value) <= maxRawBytes
       else { return nil }
       option = .raw(level: level, name: name, value: cursor.rest(of: value))
-    case Code.highWatermark:
-      option = cursor.uint32(value).map { .highWatermark(Int($0)) }
-    case Code.lowWatermark:
-      option = cursor.uint32(value).map { .lowWatermark(Int($0)) }
     case Code.localAddress:
       option = Endpoint(value, &cursor).map { .localAddress($0) }
     default:
-      guard let kind = IntegerOption(rawValue: code), let number = cursor.int32(value)
-      else { return nil }
-      option = .integer(kind, number)
+      if let tuning = Tuning.Option(rawValue: code) {
+        option = cursor.uint32(value).map { .tuning(tuning, Int($0)) }
+      } else if let kind = IntegerOption(rawValue: code) {
+        option = cursor.int32(value).map { .integer(kind, $0) }
+      } else {
+        option = nil
+      }
     }
     return cursor.remaining(in: value) == 0 ? option : nil
   }
@@ -103,16 +98,19 @@ public enum SocketOption: Equatable, Sendable {
       guard let code = cursor.byte(bytes) else { return nil }
       switch code {
       case Code.linger: queries.append(.linger)
-      case Code.highWatermark: queries.append(.highWatermark)
-      case Code.lowWatermark: queries.append(.lowWatermark)
       case Code.raw:
         guard let level = cursor.int32(bytes), let name = cursor.int32(bytes),
           let count = cursor.uint32(bytes), count <= maxRawBytes
         else { return nil }
         queries.append(.raw(level: level, name: name, bytes: Int(count)))
       default:
-        guard let kind = IntegerOption(rawValue: code) else { return nil }
-        queries.append(.integer(kind))
+        if let tuning = Tuning.Option(rawValue: code) {
+          queries.append(.tuning(tuning))
+        } else if let kind = IntegerOption(rawValue: code) {
+          queries.append(.integer(kind))
+        } else {
+          return nil
+        }
       }
     }
     return queries

@@ -5,8 +5,6 @@ import EIDDistCore
 
 /// The port of one connection: the distribution controller, once it is in data mode.
 final class ConnectionPort: EidPort {
-  /// Staged bytes at which a batch goes out without waiting for its end.
-  static let stagingLimitBytes = 256 * 1024
   /// How much is read in one input event before other ports get their turn, in bytes.
   static let inputBudgetBytes = 256 * 1024
   /// How long a closing port tries to send what is queued, as prim_inet's close does.
@@ -19,6 +17,8 @@ final class ConnectionPort: EidPort {
   private var sending = SendBuffer()
   private var receiving = ReceiveChunk()
   private var busy = BusyControl()
+  private var tuning = Tuning()
+  private var receiveWindow = ReceiveWindow()
   /// A flush is due by the zero timer.
   private var isFlushDue = false
   /// The VM's queue holds our byte, so that a closing port calls ``flush()``.
@@ -69,7 +69,9 @@ final class ConnectionPort: EidPort {
       _ = state.cancel(request: request)
       return .ok
     case .enterDataMode:
-      return decided(state.enterDataMode())
+      let action = state.enterDataMode()
+      if case .proceed = action { tuneSocket() }
+      return decided(action)
     case .startDelivery:
       let action = state.startDelivery()
       if case .proceed = action { socket?.watchInput(true) }
@@ -78,15 +80,17 @@ final class ConnectionPort: EidPort {
       tick()
       return .ok
     case .statistics:
+      // Asked for at each tick interval: the route to the peer may be another one by now.
+      tuneReceiveWindow()
       return .ok(
         bigEndian(receivedPackets) + bigEndian(sentPackets) + bigEndian(UInt64(sending.byteCount))
       )
     case .setOptions(let options):
       let reply = setOptions(options, on: socket)
-      if case .ok = reply { setWatermarks(options) }
+      if case .ok = reply { tune(options) }
       return reply
     case .getOptions(let queries):
-      return getOptions(queries, of: socket, busy)
+      return getOptions(queries, of: socket, tuning)
     case .peerName:
       return peerName(of: socket)
     case .socketName:
@@ -109,7 +113,7 @@ final class ConnectionPort: EidPort {
       try socket.set(options)
       let isConnected = try socket.connect(to: endpoint)
       self.socket = PolledSocket(socket, port: port)
-      setWatermarks(options)
+      tune(options)
       if isConnected {
         perform(state.connected())
       } else {
@@ -139,10 +143,35 @@ final class ConnectionPort: EidPort {
     return .ok
   }
 
-  private func setWatermarks(_ options: [SocketOption]) {
-    for case .highWatermark(let bytes) in options { busy.setHighWatermark(bytes) }
-    for case .lowWatermark(let bytes) in options { busy.setLowWatermark(bytes) }
+  private func tune(_ options: [SocketOption]) {
+    // The high one first, below which the low one has to stay.
+    for case .tuning(.highWatermark, let bytes) in options {
+      tuning.set(.highWatermark, to: bytes)
+    }
+    for case .tuning(let option, let bytes) in options where option != .highWatermark {
+      tuning.set(option, to: bytes)
+    }
+    receiving.maxChunkBytes = tuning.receiveChunk
     updateBusy()
+    if state.carriesDistribution { tuneSocket() }
+  }
+
+  /// What of the tuning the kernel has to know. (Not for the handshake's few bytes: this
+  /// waits for the round trip to be measured.)
+  private func tuneSocket() {
+    guard let socket else { return }
+    // A kernel that has no such limit sends no worse than inet_tcp.
+    try? SocketCalls.setUnsentLimit(tuning.unsentLimit, on: socket.descriptor)
+    tuneReceiveWindow()
+  }
+
+  private func tuneReceiveWindow() {
+    guard let socket, state.carriesDistribution else { return }
+    let change = receiveWindow.measured(
+      roundTripMicroseconds: SocketCalls.shortestRoundTrip(socket.descriptor),
+      near: tuning.nearReceiveBuffer
+    )
+    SocketCalls.perform(change, on: socket.descriptor)
   }
 
   private func decided(_ action: ConnectionState.Action) -> ControlReply {
@@ -170,10 +199,7 @@ final class ConnectionPort: EidPort {
     case .nothing, .refuse, .read, .reply:
       return
     }
-    guard
-      sending.appendHeader(unsafe vector.pointee.size, width: PacketHeader.dataBytes),
-      unsafe sending.append(vector)
-    else { return fail(.noMemory) }
+    guard unsafe sending.appendMessage(vector) else { return fail(.noMemory) }
     sentPackets &+= 1
     scheduleFlush()
   }
@@ -181,6 +207,8 @@ final class ConnectionPort: EidPort {
   /// Sends an empty packet, so that the peer knows we are alive; what is queued does as well.
   private func tick() {
     guard state.carriesDistribution, !isFlushing, sending.isEmpty else { return }
+    // Nothing was sent for a quarter of the tick time: no more than an idle one needs.
+    sending.rest()
     guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
     sentPackets &+= 1
     scheduleFlush()
@@ -192,7 +220,7 @@ final class ConnectionPort: EidPort {
     holdOpen()
     if socket?.watchesOutput == true {
       updateBusy()
-    } else if sending.byteCount >= Self.stagingLimitBytes {
+    } else if sending.byteCount >= tuning.stagingLimit {
       sendQueued()
     } else if !isFlushDue {
       isFlushDue = true
@@ -257,7 +285,7 @@ final class ConnectionPort: EidPort {
   }
 
   private func updateBusy() {
-    switch busy.queued(sending.byteCount) {
+    switch busy.queued(sending.byteCount, tuning) {
     case .none: break
     case .becomeBusy: port.setBusy(true)
     case .becomeReady: port.setBusy(false)

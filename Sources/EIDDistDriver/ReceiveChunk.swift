@@ -13,6 +13,12 @@ import EIDDistCore
   }
 
   private var books = ReceiveBuffer()
+
+  /// ``Tuning/receiveChunk``.
+  var maxChunkBytes: Int {
+    get { books.maxChunkBytes }
+    set { books.maxChunkBytes = newValue }
+  }
   private var binary: DriverPort.Binary?
 
   /// Reads once.

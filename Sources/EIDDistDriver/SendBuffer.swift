@@ -54,10 +54,48 @@ import EIDDistCore
     }
   }
 
-  /// Puts all parts of a vector at the end: short ones by copy, long ones by reference.
+  /// Puts a message at the end, behind its header: short parts by copy, long ones by
+  /// reference.
   ///
   /// - Returns: false without memory.
-  mutating func append(_ vector: UnsafeMutablePointer<ErlIOVec>) -> Bool {
+  mutating func appendMessage(_ vector: UnsafeMutablePointer<ErlIOVec>) -> Bool {
+    let size = unsafe vector.pointee.size
+    if size <= Self.maxCopiedBytes, let block = unsafe block,
+      size &+ PacketHeader.dataBytes <= blockCapacity &- blockUsed
+    {
+      // What most messages are: one run of bytes, for which there is room.
+      unsafe stageWhole(vector, size, in: block)
+      return true
+    }
+    return unsafe appendHeader(size, width: PacketHeader.dataBytes) && appendParts(of: vector)
+  }
+
+  private mutating func stageWhole(
+    _ vector: UnsafeMutablePointer<ErlIOVec>,
+    _ size: Int,
+    in block: DriverPort.Binary
+  ) {
+    let start = blockUsed
+    let target = unsafe DriverPort.bytes(block) + start
+    unsafe target.storeBytes(of: UInt32(truncatingIfNeeded: size).bigEndian, as: UInt32.self)
+    var offset = PacketHeader.dataBytes
+    let end = size &+ PacketHeader.dataBytes
+    let count = unsafe Int(vector.pointee.vsize)
+    for index in 0..<count {
+      let part = unsafe vector.pointee.iov[index]
+      guard let base = unsafe part.iov_base else { continue }
+      // The parts make up `size`, the VM says; the room checked above holds in any case.
+      let length = unsafe min(part.iov_len, end &- offset)
+      unsafe (target + offset).copyMemory(from: base, byteCount: length)
+      offset &+= length
+    }
+    blockUsed = start &+ end
+    if unsafe !queue.append(block, offset: start, length: end) {
+      unsafe DriverPort.retain(block)
+    }
+  }
+
+  private mutating func appendParts(of vector: UnsafeMutablePointer<ErlIOVec>) -> Bool {
     let count = unsafe Int(vector.pointee.vsize)
     for index in 0..<count {
       let part = unsafe vector.pointee.iov[index]
@@ -110,6 +148,12 @@ import EIDDistCore
     // All pieces are gone, so the block is the queue's alone and starts anew.
     blockUsed = 0
     return .allSent
+  }
+
+  /// Lets go of a block that is larger than an idle connection needs.
+  mutating func rest() {
+    guard unsafe queue.isEmpty, blockCapacity > Self.firstBlockBytes else { return }
+    drop()
   }
 
   /// Lets go of all memory.

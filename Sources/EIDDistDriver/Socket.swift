@@ -144,6 +144,40 @@ enum SocketCalls {
     return error == 0 ? nil : Errno(error)
   }
 
+  /// TCP_NOTSENT_LOWAT: how much the socket takes that it cannot send yet; 0 for no limit.
+  static func setUnsentLimit(_ bytes: Int, on descriptor: Int32) throws(Errno) {
+    var value = bytes == 0 ? -1 : Int32(clamping: bytes)
+    unsafe try set(
+      Int32(IPPROTO_TCP),
+      TCP_NOTSENT_LOWAT,
+      &value,
+      MemoryLayout<Int32>.size,
+      on: descriptor
+    )
+  }
+
+  /// The shortest round trip of late, in microseconds, by TCP_INFO; nil where it is unknown.
+  static func shortestRoundTrip(_ descriptor: Int32) -> Int? {
+    let microseconds = eid_shortest_round_trip(descriptor)
+    return microseconds < 0 ? nil : Int(microseconds)
+  }
+
+  /// Fixes the receive buffer, or has the kernel size it again.
+  static func perform(_ change: ReceiveWindow.Change, on descriptor: Int32) {
+    switch change {
+    case .none:
+      break
+    case .fix(let bytes):
+      // The kernel may allow less (net.core.rmem_max); it is a limit for us, too.
+      try? set(.integer(.receiveBuffer, Int32(clamping: bytes)), on: descriptor)
+    case .release:
+      if eid_unlock_receive_buffer(descriptor) != 0 {
+        // Before Linux 5.15: what once was fixed can only be made as large as it may be.
+        try? set(.integer(.receiveBuffer, Int32.max / 2), on: descriptor)
+      }
+    }
+  }
+
   /// getpeername(2).
   static func peerName(_ descriptor: Int32) throws(Errno) -> Endpoint {
     unsafe try name { storage, length in unsafe getpeername(descriptor, storage, length) }
@@ -167,7 +201,7 @@ enum SocketCalls {
       try setBytes(SOL_SOCKET, SO_BINDTODEVICE, name, on: descriptor)
     case .raw(let level, let name, let value):
       try setBytes(level, name, value, on: descriptor)
-    case .highWatermark, .lowWatermark, .localAddress:
+    case .tuning, .localAddress:
       break  // The port's own matter, or done before the socket is connected.
     }
   }
@@ -184,7 +218,7 @@ enum SocketCalls {
       return raw.prefix(4).reversed() + raw.dropFirst(4).reversed()
     case .raw(let level, let name, let bytes):
       return try getBytes(level, name, bytes, of: descriptor)
-    case .highWatermark, .lowWatermark:
+    case .tuning:
       return []
     }
   }

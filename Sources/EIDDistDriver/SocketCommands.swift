@@ -18,7 +18,7 @@ extension EidPort {
   func getOptions(
     _ queries: [SocketOption.Query],
     of socket: PolledSocket?,
-    _ busy: BusyControl?
+    _ tuning: Tuning?
   ) -> ControlReply {
     guard let socket else { return .error("enotconn") }
     var answer: [UInt8] = []
@@ -37,12 +37,9 @@ extension EidPort {
           add(SocketOption.Code.linger, try SocketCalls.get(query, of: socket.descriptor))
         case .raw:
           add(SocketOption.Code.raw, try SocketCalls.get(query, of: socket.descriptor))
-        case .highWatermark:
-          guard let busy else { continue }
-          add(SocketOption.Code.highWatermark, bigEndian(UInt32(clamping: busy.highWatermark)))
-        case .lowWatermark:
-          guard let busy else { continue }
-          add(SocketOption.Code.lowWatermark, bigEndian(UInt32(clamping: busy.lowWatermark)))
+        case .tuning(let option):
+          guard let tuning else { continue }
+          add(option.rawValue, bigEndian(UInt32(clamping: tuning[option])))
         }
       }
       return .ok(answer)

@@ -86,6 +86,8 @@ static struct {
   int allocation_to_fail;
   struct { int count, failures, error; } calls[standin_calls];
   size_t received_bytes;
+  bool cuts_send;
+  size_t send_room;  // Of the next sendmsg, where it is cut.
 } vm;
 
 static void violation(const char *format, ...) {
@@ -711,11 +713,33 @@ ssize_t recv(int descriptor, void *bytes, size_t count, int flags) {
   return received;
 }
 
+void standin_cut_send(size_t count) {
+  vm.cuts_send = true;
+  vm.send_room = count;
+}
+
 ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
   for (size_t i = 0; i < message->msg_iovlen; i++)
     if (__asan_region_is_poisoned(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len))
       violation("sendmsg beyond its buffer");
   if (!(flags & MSG_NOSIGNAL)) violation("sendmsg with SIGPIPE");
   if (is_to_fail(standin_sendmsg)) return -1;
-  return syscall(SYS_sendmsg, descriptor, message, flags);
+  if (!vm.cuts_send) return syscall(SYS_sendmsg, descriptor, message, flags);
+  vm.cuts_send = false;
+  size_t left = vm.send_room;
+  if (left == 0) {
+    errno = EAGAIN;
+    return -1;
+  }
+  struct iovec parts[64];
+  struct msghdr cut = *message;
+  cut.msg_iov = parts;
+  cut.msg_iovlen = 0;
+  for (size_t i = 0; i < message->msg_iovlen && left > 0; i++) {
+    struct iovec part = message->msg_iov[i];
+    if (part.iov_len > left) part.iov_len = left;
+    left -= part.iov_len;
+    parts[cut.msg_iovlen++] = part;
+  }
+  return syscall(SYS_sendmsg, descriptor, &cut, flags);
 }

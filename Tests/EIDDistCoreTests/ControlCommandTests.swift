@@ -25,7 +25,8 @@ import Testing
   )
   private static let options: [SocketOption] = [
     .integer(.noDelay, 1), .linger(on: 1, seconds: 5), .device(Array("lo".utf8)),
-    .raw(level: 6, name: 1, value: [7, 7]), .highWatermark(65536), .lowWatermark(512),
+    .raw(level: 6, name: 1, value: [7, 7]), .tuning(.highWatermark, 65536),
+    .tuning(.lowWatermark, 512),
     .localAddress(loopback4),
   ]
   private static let encodedOptions = noDelay + linger + device + raw + watermarks + local
@@ -97,7 +98,7 @@ import Testing
         .getOptions,
         [[], [3], [32], [35], [36], [34, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 16, 0], [12]],
         .getOptions([
-          .integer(.noDelay), .linger, .highWatermark, .lowWatermark,
+          .integer(.noDelay), .linger, .tuning(.highWatermark), .tuning(.lowWatermark),
           .raw(level: 6, name: 1, bytes: 4096), .integer(.reusePort),
         ])
       ),

@@ -23,14 +23,14 @@ import Testing
 
   @Test func unknownCodesAreRefused() {
     let integers = SocketOption.IntegerOption.allCases.map(\.rawValue)
-    for code in UInt8.min...UInt8.max where !integers.contains(code) && !(32...37).contains(code) {
+    for code in UInt8.min...UInt8.max where !integers.contains(code) && !(32...41).contains(code) {
       #expect(list([code, 0, 4, 0, 0, 0, 1]) == nil)
       #expect(queries([code]) == nil)
     }
   }
 
   @Test func valueOfTheWrongLengthIsRefused() {
-    for code in Array(1...12) + [32, 35, 36, 37] as [UInt8] {
+    for code in Array(1...12) + [32] + Array(35...41) as [UInt8] {
       let fits = (0...20).filter { length in
         // For 37 the value is an IPv4 endpoint.
         let value = [4] + [UInt8](repeating: 0, count: 20)
@@ -61,8 +61,14 @@ import Testing
     #expect(queries([34] + prefix + [0xff, 0xff, 0xff, 0xff]) == nil)
   }
 
+  @Test(arguments: Tuning.Option.allCases) func tuningIsUnsigned(option: Tuning.Option) {
+    let bytes = [option.rawValue, 0, 4, 128, 0, 0, 0]
+    #expect(list(bytes) == [.tuning(option, 0x8000_0000)])
+    #expect(queries([option.rawValue]) == [.tuning(option)])
+  }
+
   @Test func watermarksAreUnsigned() {
-    #expect(list([35, 0, 4, 255, 255, 255, 255]) == [.highWatermark(0xffff_ffff)])
-    #expect(list([36, 0, 4, 128, 0, 0, 0]) == [.lowWatermark(0x8000_0000)])
+    #expect(list([35, 0, 4, 255, 255, 255, 255]) == [.tuning(.highWatermark, 0xffff_ffff)])
+    #expect(list([36, 0, 4, 128, 0, 0, 0]) == [.tuning(.lowWatermark, 0x8000_0000)])
   }
 }

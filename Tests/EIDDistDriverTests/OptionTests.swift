@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CErlDriverStandIns
 import EIDDistCore
+import Glibc
 import Testing
 
 extension DriverTests {
@@ -50,7 +52,45 @@ extension DriverTests {
       // And then the watermarks beside it are not set either.
       let both = option(35, big(UInt32(5))) + option(.timeToLive, 70_000)
       #expect(port.control(.setOptions, both) == .error("einval"))
-      #expect(port.control(.getOptions, [35]) == .ok(option(35, big(UInt32(512 * 1024)))))
+      #expect(
+        port.control(.getOptions, [35]) == .ok(option(35, big(UInt32(Tuning().highWatermark))))
+      )
+    }
+
+    /// TCP_NOTSENT_LOWAT, and SO_RCVBUF with its lock (SO_BUF_LOCK), by their numbers.
+    @Test func tuningOfTheSocketFollowsTheOptions() {
+      let (port, _) = Port.inDataMode()
+      #expect(socketOption(port, 6, 25) == Int32(Tuning().unsentLimit))
+      #expect(socketOption(port, 1, 72) == 2, "a peer on loopback is near")
+      let fixed = socketOption(port, 1, 8)
+      let smaller = option(39, big(UInt32(1000))) + option(40, big(UInt32(100_000)))
+      #expect(port.control(.setOptions, smaller) == .ok)
+      #expect(socketOption(port, 6, 25) == 1000)
+      #expect(socketOption(port, 1, 8) < fixed)
+      // None of both.
+      let none = option(39, big(UInt32(0))) + option(40, big(UInt32(0)))
+      #expect(port.control(.setOptions, none) == .ok)
+      #expect(socketOption(port, 6, 25) == -1)
+      #expect(socketOption(port, 1, 72) == 0)
+      #expect(port.control(.getOptions, [39, 40]) == .ok(none))
+    }
+
+    @Test func socketIsNotTunedInTheHandshake() {
+      let (port, _) = Port.accepted()
+      #expect(socketOption(port, 1, 72) == 0)
+      #expect(port.control(.setOptions, option(39, big(UInt32(7)))) == .ok)
+      #expect(socketOption(port, 6, 25) != 7)
+      #expect(port.control(.enterDataMode) == .ok)
+      #expect(socketOption(port, 6, 25) == 7)
+      #expect(socketOption(port, 1, 72) == 2)
+    }
+
+    private func socketOption(_ port: Port, _ level: Int32, _ name: Int32) -> Int32 {
+      var value: Int32 = -99
+      var length = socklen_t(MemoryLayout<Int32>.size)
+      let status = getsockopt(standin_descriptor(port.id), level, name, &value, &length)
+      #expect(status == 0)
+      return value
     }
 
     @Test func listenersHaveNoWatermarks() {

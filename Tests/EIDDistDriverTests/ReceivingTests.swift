@@ -225,7 +225,7 @@ extension DriverTests {
     @Test func errorOfASendWithinAnOutputFailsThePort() {
       let (port, _) = Port.inDataMode()
       standin_fail_call(standin_sendmsg, EPIPE, 1)
-      port.output(pattern(ConnectionPort.stagingLimitBytes))
+      port.output(pattern(Tuning().stagingLimit))
       #expect(port.failure == "connection_closed")
       #expect(port.stops == 1)
       port.output([1])

@@ -51,7 +51,7 @@ extension DriverTests {
       port.fireTimer()
       let before = sends
       // A timer that was under way when the batch went out for another reason.
-      port.output(pattern(ConnectionPort.stagingLimitBytes))
+      port.output(pattern(Tuning().stagingLimit))
       port.output([2])
       #expect(sends == before + 1)
       port.fireTimer()
@@ -59,13 +59,14 @@ extension DriverTests {
       #expect(!standin_fire_timer(port.id))
     }
 
-    /// 32 messages of 2 KB with their headers are exactly full.
+    /// 32 messages of 2 KB with their headers fill a staging limit of 64 KB exactly.
     @Test(arguments: [
       (last: 2043, goesAtOnce: false), (last: 2044, goesAtOnce: true),
       (last: 2045, goesAtOnce: true),
     ])
     func batchThatIsFullGoesOutAtOnce(last: Int, goesAtOnce: Bool) {
       let (port, peer) = Port.inDataMode()
+      #expect(port.control(.setOptions, option(38, big(UInt32(64 * 1024)))) == .ok)
       let before = sends
       var expected: [UInt8] = []
       for count in Array(repeating: 2044, count: 31) + [last] {
@@ -79,6 +80,75 @@ extension DriverTests {
       #expect(sends == before + 1)
       let isWhole = isSame(peer.receive(expected.count), expected)
       #expect(isWhole)
+    }
+
+    /// Copied parts and a referred one: every place at which a socket can be full.
+    @Test func batchGoesOnWhereASendWasCut() {
+      let large = SendBuffer.maxCopiedBytes + 1
+      let messages = [[1], pattern(5), [], pattern(large, 3), [2, 3]] as [[UInt8]]
+      let expected = joined(messages.map(long))
+      let cuts = Array(0...40) + Array(expected.count - 12..<expected.count)
+      let (port, peer) = Port.inDataMode()
+      for cut in cuts {
+        for message in messages { port.output(message) }
+        standin_cut_send(cut)
+        port.fireTimer()
+        #expect(port.statistics[2] == UInt64(expected.count - cut), "cut at \(cut)")
+        #expect(port.watchesOutput, "cut at \(cut)")
+        // What comes while the rest waits goes behind it, and sends nothing itself.
+        let before = sends
+        port.output([9])
+        #expect(port.timer == nil)
+        #expect(sends == before)
+        Machine.wait("the rest does not go out") { !port.watchesOutput }
+        let received = peer.receive(expected.count + 5)
+        #expect(received == expected + long([9]), "cut at \(cut)")
+      }
+    }
+
+    /// A batch that makes the port busy goes out whole with its end, and the port is ready.
+    @Test func busyInMidBatchLosesNothing() {
+      let (port, peer) = Port.inDataMode()
+      #expect(port.control(.setOptions, option(35, big(UInt32(100)))) == .ok)
+      let messages = (0..<10).map { pattern(30, $0) }
+      for message in messages { port.output(message) }
+      standin_cut_send(50)
+      port.fireTimer()
+      #expect(port.isBusy)
+      for message in messages { port.output(message) }
+      let expected = joined((messages + messages).map(long))
+      Machine.wait("it stays busy") { !port.isBusy }
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func closeWithACutBatchSendsTheRest() {
+      let (port, peer) = Port.inDataMode()
+      let messages = (0..<10).map { pattern(30, $0) }
+      for message in messages { port.output(message) }
+      standin_cut_send(17)
+      port.close()
+      #expect(port.isOpen)
+      #expect(peer.receiveToEnd() == joined(messages.map(long)))
+      #expect(port.stops == 1)
+    }
+
+    @Test func stagingBlockIsLetGoByTheTickOfAnIdlePort() {
+      let (port, peer) = Port.inDataMode()
+      var expected: [UInt8] = []
+      for index in 0..<100 {
+        let message = pattern(500, index)
+        port.output(message)
+        expected += long(message)
+      }
+      port.fireTimer()
+      #expect(peer.receive(expected.count) == expected)
+      #expect(standin_live_binaries() == 1)
+      #expect(port.control(.tick) == .ok)
+      port.fireTimer()
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+      port.output([1])
+      port.fireTimer()
+      #expect(peer.receive(5) == long([1]))
     }
 
     @Test func outputOfManyBlocksKeepsItsOrder() {
@@ -224,7 +294,7 @@ extension DriverTests {
   @Suite struct BusyTests {
     @Test func portIsBusyFromTheHighWatermarkToTheLowOne() {
       let (port, peer) = Port.inDataMode()
-      let busy = BusyControl()
+      let busy = Tuning()
       var expected: [UInt8] = []
       while !port.isBusy, expected.count < 64 << 20 {
         #expect(port.statistics[2] < busy.highWatermark)
@@ -251,7 +321,9 @@ extension DriverTests {
 
     @Test func watermarksAreSetAndRead() {
       let (port, peer) = Port.inDataMode()
-      let defaults = option(35, big(UInt32(512 * 1024))) + option(36, big(UInt32(256 * 1024)))
+      let defaults =
+        option(35, big(UInt32(Tuning().highWatermark)))
+        + option(36, big(UInt32(Tuning().lowWatermark)))
       #expect(port.control(.getOptions, [35, 36]) == .ok(defaults))
       let set = option(35, big(UInt32(100_000))) + option(36, big(UInt32(50_000)))
       #expect(port.control(.setOptions, set) == .ok)

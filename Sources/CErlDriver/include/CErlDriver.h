@@ -43,6 +43,14 @@ static inline char *_Nonnull eid_binary_bytes(ErlDrvBinary *_Nonnull binary) {
 int eid_accept4(int listener, struct sockaddr *_Nullable address,
                 socklen_t *_Nullable length);
 
+// Glibc's struct tcp_info ends before tcpi_min_rtt, and the kernel's own cannot
+// be included beside it. In microseconds; -1 where it is not known.
+long eid_shortest_round_trip(int socket);
+
+// SO_BUF_LOCK (Linux 5.15), which Glibc does not name yet: has the kernel size
+// the receive buffer again after SO_RCVBUF. 0, or -1 with errno.
+int eid_unlock_receive_buffer(int socket);
+
 // The entry that the VM keeps for as long as the driver is loaded (which is
 // forever, see driver_lock_driver). C gives it static storage.
 ErlDrvEntry *_Nonnull eid_driver_entry(void);

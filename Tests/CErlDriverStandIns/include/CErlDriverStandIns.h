@@ -144,6 +144,8 @@ enum standin_call { standin_accept4, standin_recv, standin_sendmsg, standin_call
 // The next `times` calls fail with `error`.
 void standin_fail_call(enum standin_call call, int error, int times);
 int standin_call_count(enum standin_call call);
+// The next sendmsg finds room for so many bytes.
+void standin_cut_send(size_t count);
 // Bytes that recv gave.
 size_t standin_received_bytes(void);
 
