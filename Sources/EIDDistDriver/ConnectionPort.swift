@@ -17,6 +17,7 @@ final class ConnectionPort: EidPort {
   private var sending = SendBuffer()
   private var receiving = ReceiveChunk()
   private var busy = BusyControl()
+  private var hold = BatchHold()
   private var tuning = Tuning()
   private var receiveWindow = ReceiveWindow()
   /// A flush is due by the zero timer.
@@ -215,7 +216,8 @@ final class ConnectionPort: EidPort {
   }
 
   /// Has the queue sent at the end of the present batch: a zero timer runs right after the
-  /// distribution command that is filling it.
+  /// distribution command that is filling it, or, after ``DriverPort/yield()``, in the port's
+  /// next round.
   private func scheduleFlush() {
     holdOpen()
     if socket?.watchesOutput == true {
@@ -235,7 +237,18 @@ final class ConnectionPort: EidPort {
       return
     }
     isFlushDue = false
-    sendQueued()
+    if hold.waits(
+      sent: sentPackets,
+      received: receivedPackets,
+      bytes: sending.byteCount,
+      now: port.microseconds
+    ) {
+      isFlushDue = true
+      port.yield()
+      port.setTimer(milliseconds: 0)
+    } else {
+      sendQueued()
+    }
   }
 
   override func readyOutput() {
@@ -269,6 +282,7 @@ final class ConnectionPort: EidPort {
   private func flushQueue() -> SendBuffer.SendOutcome {
     guard let socket else { return .allSent }
     let outcome = sending.send(to: socket.descriptor)
+    hold.batchEnded(sent: sentPackets, received: receivedPackets)
     switch outcome {
     case .allSent:
       self.socket?.watchOutput(false)

@@ -61,6 +61,15 @@ import CErlDriver
     _ = unsafe driver_set_timer(handle, milliseconds)
   }
 
+  /// Ends the port's time slice with the present callback: what is due for it runs in its
+  /// scheduler's next round.
+  func yield() {
+    _ = unsafe erl_drv_consume_timeslice(handle, 100)
+  }
+
+  /// The VM's monotonic clock.
+  var microseconds: Int64 { Int64(erl_drv_monotonic_time(ERL_DRV_USEC)) }
+
   func cancelTimer() {
     _ = unsafe driver_cancel_timer(handle)
   }

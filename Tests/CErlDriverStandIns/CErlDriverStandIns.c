@@ -88,6 +88,8 @@ static struct {
   size_t received_bytes;
   bool cuts_send;
   size_t send_room;  // Of the next sendmsg, where it is cut.
+  int yields;
+  int64_t microseconds;
 } vm;
 
 static void violation(const char *format, ...) {
@@ -438,6 +440,22 @@ int driver_cancel_timer(ErlDrvPort drv_port) {
   if (port) port->timer = -1;
   return 0;
 }
+
+// The VM's rounds come with standin_fire_timer.
+int erl_drv_consume_timeslice(ErlDrvPort drv_port, int percent) {
+  if (!used(drv_port, "erl_drv_consume_timeslice")) return -1;
+  vm.yields++;
+  return percent >= 100;
+}
+
+int standin_yields(void) { return vm.yields; }
+
+ErlDrvTime erl_drv_monotonic_time(ErlDrvTimeUnit unit) {
+  if (unit != ERL_DRV_USEC) violation("a clock in another unit");
+  return vm.microseconds;
+}
+
+void standin_pass_time(int64_t microseconds) { vm.microseconds += microseconds; }
 
 int driver_enq_bin(ErlDrvPort drv_port, ErlDrvBinary *driver, ErlDrvSizeT offset,
                    ErlDrvSizeT length) {

@@ -78,6 +78,15 @@ extension [UInt8] {
     }
   }
 
+  private func expectRest(
+    _ receiver: inout Receiver,
+    _ isLetGo: Bool,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let rests = receiver.books.rest()
+    #expect(rests == isLetGo, sourceLocation: sourceLocation)
+  }
+
   private func header(_ length: Int) -> [UInt8] {
     [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> $0) }
   }
@@ -154,6 +163,55 @@ extension [UInt8] {
     #expect(isWhole)
     #expect(receiver.newChunks == 2)
     #expect(receiver.books.capacity == 1_000_004)
+  }
+
+  /// The VM's fragments of a long message: moved to another chunk they would cost a copy.
+  @Test func chunksHoldWholeFragments() {
+    let fragment = framed([UInt8](repeating: 5, count: 65_570))
+    var receiver = Receiver()
+    for _ in 0..<20 { receiver.take(fragment[...], soleOwner: false) }
+    let before = receiver.newChunks
+    var moved = 0
+    let stream = joined(Array(repeating: fragment, count: 40))
+    var at = 0
+    while at < stream.count {
+      // As much as the chunk has room for, as from a socket that is never empty.
+      if case .newChunk(_, _, let count) = receiver.books.room(soleOwner: false) { moved += count }
+      let end = min(at + 300_000, stream.count)
+      receiver.take(stream[at..<end], soleOwner: false)
+      at = end
+    }
+    #expect(receiver.packets.count == 60)
+    #expect(receiver.newChunks - before <= 11)
+    #expect(moved <= 11 * ReceiveBuffer.fragmentSlackBytes)
+  }
+
+  @Test func chunkIsLetGoAtRestButForASmallOne() {
+    var receiver = Receiver()
+    receiver.take(framed([1])[...], soleOwner: true)
+    expectRest(&receiver, false)
+    let stream = joined(Array(repeating: framed([UInt8](repeating: 7, count: 1000)), count: 1000))
+    receiver.take(stream[...], soleOwner: false)
+    receiver.take([0, 0], soleOwner: false)
+    // The rest of that packet is still to come.
+    expectRest(&receiver, false)
+    receiver.take([0, 0], soleOwner: false)
+    expectRest(&receiver, true)
+    #expect(receiver.books.capacity == 0)
+    receiver.chunk = []
+    receiver.take(framed([2])[...], soleOwner: false)
+    #expect(receiver.packets.last == [2])
+  }
+
+  @Test func chunksShrinkWithUse() {
+    var receiver = Receiver()
+    let stream = joined(Array(repeating: framed([UInt8](repeating: 7, count: 1000)), count: 1000))
+    receiver.take(stream[...], soleOwner: false)
+    for _ in 0..<10 {
+      receiver.take(framed([1])[...], soleOwner: false)
+      if receiver.books.rest() { receiver.chunk = [] }
+    }
+    #expect(receiver.books.capacity == ReceiveBuffer.firstChunkBytes)
   }
 
   @Test func chunkOfALargePacketIsNotKept() {

@@ -234,6 +234,16 @@ struct Port: Equatable, CustomStringConvertible {
     #expect(isSet, sourceLocation: sourceLocation)
   }
 
+  /// Has the port's rounds run until no batch waits for more, if one does.
+  func endBatch(sourceLocation: SourceLocation = #_sourceLocation) {
+    var rounds = 0
+    while timer == 0, rounds < 100 {
+      standin_fire_timer(id)
+      rounds += 1
+    }
+    #expect(rounds < 100, sourceLocation: sourceLocation)
+  }
+
   /// Packets received and sent, and bytes that wait.
   var statistics: [UInt64] {
     guard case .ok(let bytes) = control(.statistics) else { return [] }
@@ -491,7 +501,7 @@ extension Port {
     while !watchesOutput, sent.count < 64 << 20 {
       let message = pattern(count, sent.count)
       output(message)
-      standin_fire_timer(id)
+      endBatch()
       sent += long(message)
     }
     #expect(watchesOutput)

@@ -14,7 +14,7 @@ extension DriverTests {
       port.output([1, 2, 3])
       port.output()
       #expect(port.statistics == [3, 2, 11])
-      port.fireTimer()
+      port.endBatch()
       #expect(port.statistics == [3, 2, 0])
     }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CErlDriverStandIns
-import EIDDistCore
 import Glibc
 import Testing
 
+@testable import EIDDistCore
 @testable import EIDDistDriver
 
 extension DriverTests {
@@ -21,7 +21,7 @@ extension DriverTests {
       }
       #expect(sends == before)
       #expect(port.statistics == [0, 4, UInt64(messages.map { $0.count + 4 }.reduce(0, +))])
-      port.fireTimer()
+      port.endBatch()
       #expect(sends == before + 1)
       #expect(port.timer == nil)
       let expected = joined(messages.map(long))
@@ -32,7 +32,7 @@ extension DriverTests {
     @Test func messageOfManyPartsIsOnePacket() {
       let (port, peer) = Port.inDataMode()
       port.output([131, 68], [], [1, 2, 3], pattern(3000), [4])
-      port.fireTimer()
+      port.endBatch()
       let expected = long([131, 68, 1, 2, 3] + pattern(3000) + [4])
       #expect(peer.receive(expected.count) == expected)
     }
@@ -40,7 +40,7 @@ extension DriverTests {
     @Test func emptyOutputIsATick() {
       let (port, peer) = Port.inDataMode()
       port.output()
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
       #expect(port.statistics == [0, 1, 0])
     }
@@ -48,13 +48,13 @@ extension DriverTests {
     @Test func flushWithNothingQueuedSendsNothing() {
       let (port, _) = Port.inDataMode()
       port.output([1])
-      port.fireTimer()
+      port.endBatch()
       let before = sends
       // A timer that was under way when the batch went out for another reason.
       port.output(pattern(Tuning().stagingLimit))
       port.output([2])
       #expect(sends == before + 1)
-      port.fireTimer()
+      port.endBatch()
       #expect(sends == before + 2)
       #expect(!standin_fire_timer(port.id))
     }
@@ -76,7 +76,7 @@ extension DriverTests {
         expected += long(message)
       }
       #expect(sends == before + (goesAtOnce ? 1 : 0))
-      port.fireTimer()
+      port.endBatch()
       #expect(sends == before + 1)
       let isWhole = isSame(peer.receive(expected.count), expected)
       #expect(isWhole)
@@ -92,7 +92,7 @@ extension DriverTests {
       for cut in cuts {
         for message in messages { port.output(message) }
         standin_cut_send(cut)
-        port.fireTimer()
+        port.endBatch()
         #expect(port.statistics[2] == UInt64(expected.count - cut), "cut at \(cut)")
         #expect(port.watchesOutput, "cut at \(cut)")
         // What comes while the rest waits goes behind it, and sends nothing itself.
@@ -113,7 +113,7 @@ extension DriverTests {
       let messages = (0..<10).map { pattern(30, $0) }
       for message in messages { port.output(message) }
       standin_cut_send(50)
-      port.fireTimer()
+      port.endBatch()
       #expect(port.isBusy)
       for message in messages { port.output(message) }
       let expected = joined((messages + messages).map(long))
@@ -140,14 +140,14 @@ extension DriverTests {
         port.output(message)
         expected += long(message)
       }
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(expected.count) == expected)
       #expect(standin_live_binaries() == 1)
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
       port.output([1])
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(5) == long([1]))
     }
 
@@ -159,7 +159,7 @@ extension DriverTests {
         port.output(message)
         expected += long(message)
       }
-      port.fireTimer()
+      port.endBatch()
       let isWhole = isSame(peer.receive(expected.count), expected)
       #expect(isWhole)
     }
@@ -168,8 +168,74 @@ extension DriverTests {
       let (port, peer) = Port.inDataMode()
       port.output([1])
       standin_fail_call(standin_sendmsg, EINTR, 3)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(5) == long([1]))
+    }
+  }
+
+  /// A batch that waits for what other processes are about to send.
+  @Suite struct HoldTests {
+    private var sends: Int32 { standin_call_count(standin_sendmsg) }
+
+    @Test func loneMessageIsNotHeldUp() {
+      let (port, peer) = Port.inDataMode()
+      for _ in 0..<5 {
+        let before = sends
+        port.output([1])
+        port.fireTimer()
+        #expect(sends == before + 1)
+        #expect(port.timer == nil)
+        #expect(peer.receive(5) == long([1]))
+        // As a reply to it.
+        peer.send(long([2]))
+        let count = port.packetCount
+        Machine.wait("no reply") { port.packetCount == count + 1 }
+      }
+      #expect(standin_yields() == 0)
+    }
+
+    @Test func answersToWhatCameTogetherGoOutTogether() {
+      let (port, peer) = Port.inDataMode()
+      peer.send(long([1]) + long([2]) + long([3]))
+      Machine.wait("they do not come") { port.packetCount == 3 }
+      let before = sends
+      var expected: [UInt8] = []
+      for index in 1...3 as ClosedRange<UInt8> {
+        port.output([index])
+        expected += long([index])
+        port.fireTimer()
+        #expect(port.timer == 0)
+        #expect(standin_yields() == index)
+      }
+      #expect(sends == before)
+      port.endBatch()
+      #expect(sends == before + 1)
+      #expect(peer.receive(expected.count) == expected)
+    }
+
+    @Test func waitEndsWithItsTime() {
+      let (port, _) = Port.inDataMode()
+      let before = sends
+      port.output([1])
+      port.output([2])
+      port.fireTimer()
+      #expect(sends == before)
+      standin_pass_time(BatchHold.maxMicroseconds + 1)
+      port.output([3])
+      port.fireTimer()
+      #expect(sends == before + 1)
+      #expect(port.timer == nil)
+    }
+
+    @Test func batchThatWaitsGoesOutWithTheClose() {
+      let (port, peer) = Port.inDataMode()
+      port.output([1])
+      port.output([2])
+      port.fireTimer()
+      #expect(port.timer == 0)
+      port.close()
+      #expect(peer.receiveToEnd() == long([1]) + long([2]))
+      #expect(port.stops == 1)
     }
   }
 
@@ -179,7 +245,7 @@ extension DriverTests {
       let binary = Binary(pattern(SendBuffer.maxCopiedBytes + 1))
       port.output([(binary, 0..<SendBuffer.maxCopiedBytes + 1)])
       #expect(binary.references == 2)
-      port.fireTimer()
+      port.endBatch()
       #expect(binary.references == 1)
       binary.release()
       let expected = long(pattern(SendBuffer.maxCopiedBytes + 1))
@@ -192,7 +258,7 @@ extension DriverTests {
       port.output([(binary, 0..<SendBuffer.maxCopiedBytes)])
       #expect(binary.references == 1)
       binary.release()
-      port.fireTimer()
+      port.endBatch()
       let expected = long(pattern(SendBuffer.maxCopiedBytes))
       #expect(peer.receive(expected.count) == expected)
     }
@@ -205,7 +271,7 @@ extension DriverTests {
       port.output([(binary, 100..<5000), (binary, 5000..<9000), (binary, 12_000..<20_000)])
       #expect(binary.references == 3)
       binary.release()
-      port.fireTimer()
+      port.endBatch()
       let expected = long(Array(bytes[100..<9000] + bytes[12_000...]))
       #expect(peer.receive(expected.count) == expected)
     }
@@ -229,7 +295,7 @@ extension DriverTests {
       let binary = Binary(pattern(5000))
       port.output([(binary, 0..<5000)])
       standin_fail_call(standin_sendmsg, ECONNRESET, 1)
-      port.fireTimer()
+      port.endBatch()
       #expect(port.failure == "connection_closed")
       #expect(binary.references == 1)
       binary.release()
@@ -240,7 +306,7 @@ extension DriverTests {
     @Test func tickIsAnEmptyPacket() {
       let (port, peer) = Port.inDataMode()
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
       #expect(port.statistics == [0, 1, 0])
     }
@@ -249,7 +315,7 @@ extension DriverTests {
       let (port, peer) = Port.accepted()
       #expect(port.control(.enterDataMode) == .ok)
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
     }
 
@@ -257,12 +323,12 @@ extension DriverTests {
       let (port, peer) = Port.inDataMode()
       port.output([1])
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(5) == long([1]))
       #expect(port.statistics == [0, 1, 0])
       #expect(port.control(.tick) == .ok)
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
       #expect(port.statistics == [0, 2, 0])
     }
@@ -278,7 +344,7 @@ extension DriverTests {
       Machine.settle()
       // And is sent again as soon as nothing waits.
       #expect(port.control(.tick) == .ok)
-      port.fireTimer()
+      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
     }
 
@@ -300,7 +366,7 @@ extension DriverTests {
         #expect(port.statistics[2] < busy.highWatermark)
         let message = pattern(60_000, expected.count)
         port.output(message)
-        standin_fire_timer(port.id)
+        port.endBatch()
         expected += long(message)
       }
       #expect(port.statistics[2] >= busy.highWatermark)
@@ -367,7 +433,7 @@ extension DriverTests {
       #expect(port.control(.setOptions, option(35, big(UInt32(1)))) == .ok)
       for _ in 0..<3 {
         port.output([1])
-        standin_fire_timer(port.id)
+        port.endBatch()
         #expect(peer.receive(5) == long([1]))
         #expect(!port.isBusy)
       }

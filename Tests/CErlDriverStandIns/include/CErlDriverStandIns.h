@@ -78,6 +78,12 @@ void standin_ready_output(int port);
 // Calls timeout, if a timer is set.
 bool standin_fire_timer(int port);
 
+// How often ports gave up their time slice.
+int standin_yields(void);
+
+// The clock stands still but for this.
+void standin_pass_time(int64_t microseconds);
+
 // Has the VM close the port inside the delivery of the n-th packet from now,
 // as it does for a packet that it cannot read. 0: never.
 void standin_close_on_packet(int port, int n);
