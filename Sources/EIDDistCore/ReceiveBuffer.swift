@@ -6,8 +6,8 @@
 /// messages are decoded. Its size follows use, so that an idle connection holds little: see
 /// ``rest()``. A packet that does not fit gets a chunk of its own size.
 public struct ReceiveBuffer: Equatable, Sendable {
-  /// Bytes of a connection's first chunk.
-  public static let firstChunkBytes = 4 * 1024
+  /// Bytes of a connection's first chunk, and of what one keeps that is little used.
+  public static let firstChunkBytes = 2 * 1024
   /// Bytes of a chunk at full use, before it is rounded up to whole large packets.
   public static let defaultMaxChunkBytes = 256 * 1024
   /// Packets from this length on are taken for fragments of a longer message (the VM's have
@@ -113,9 +113,11 @@ public struct ReceiveBuffer: Equatable, Sendable {
   }
 
   /// Nothing more comes for now: whether the chunk is to be let go, which the books then have
-  /// done. Undecoded messages keep it as long as they must, and one of the first size is kept.
-  public mutating func rest() -> Bool {
-    guard pending == 0, capacity > Self.firstChunkBytes else { return false }
+  /// done. Undecoded messages keep it as long as they must.
+  ///
+  /// - Parameter idle: nothing has come for long either; a chunk of the first size goes, too.
+  public mutating func rest(idle: Bool = false) -> Bool {
+    guard pending == 0, capacity > (idle ? 0 : Self.firstChunkBytes) else { return false }
     if filled < capacity / 8 { nextCapacity = max(nextCapacity / 4, Self.firstChunkBytes) }
     replaced(capacity: 0)
     return true

@@ -208,8 +208,9 @@ final class ConnectionPort: EidPort {
   /// Sends an empty packet, so that the peer knows we are alive; what is queued does as well.
   private func tick() {
     guard state.carriesDistribution, !isFlushing, sending.isEmpty else { return }
-    // Nothing was sent for a quarter of the tick time: no more than an idle one needs.
+    // Nothing was sent for a quarter of the tick time.
     sending.rest()
+    receiving.rest(idle: true)
     guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
     sentPackets &+= 1
     scheduleFlush()

@@ -74,9 +74,9 @@ import EIDDistCore
     return unsafe (books.next(in: span), binary)
   }
 
-  /// Lets go of a chunk that is larger than an idle connection needs.
-  mutating func rest() {
-    guard books.rest(), let old = unsafe binary else { return }
+  /// Lets go of a chunk that is not needed now, see ``ReceiveBuffer/rest(idle:)``.
+  mutating func rest(idle: Bool = false) {
+    guard books.rest(idle: idle), let old = unsafe binary else { return }
     unsafe DriverPort.release(old)
     unsafe binary = nil
   }

@@ -11,7 +11,7 @@ import EIDDistCore
 @safe struct SendBuffer {
   /// Pieces up to this length are copied, longer ones referred to. In bytes.
   static let maxCopiedBytes = 2 * 1024
-  private static let firstBlockBytes = 4 * 1024
+  private static let firstBlockBytes = 1024
   private static let maxBlockBytes = 64 * 1024
   /// The most pieces that go to one sendmsg(2).
   private static let maxVectors = 64
@@ -185,7 +185,7 @@ import EIDDistCore
   }
 
   private mutating func newBlock() -> Bool {
-    let capacity = min(max(blockCapacity &* 2, Self.firstBlockBytes), Self.maxBlockBytes)
+    let capacity = min(max(blockCapacity &* 4, Self.firstBlockBytes), Self.maxBlockBytes)
     guard let fresh = unsafe DriverPort.allocate(capacity) else { return false }
     if let block = unsafe block { unsafe DriverPort.release(block) }
     unsafe block = fresh
