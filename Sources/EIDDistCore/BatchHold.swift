@@ -39,6 +39,12 @@ public struct BatchHold: Equatable, Sendable {
 
   public init() {}
 
+  /// Whether the one message that is queued answers the one that came since the last batch:
+  /// that is a conversation, and goes out without waiting for the end of a batch.
+  public func isLoneAnswer(sent: UInt64, received: UInt64) -> Bool {
+    received &- receivedBefore == 1 && sent &- sentBefore == 1 && lastBatch <= 1
+  }
+
   /// A round is over. Answers whether to wait for another.
   ///
   /// - Parameters:

@@ -66,7 +66,9 @@ public struct ConnectionState: Equatable, Sendable {
   }
 
   /// Whether arriving packets are to be delivered to the VM.
-  public var delivers: Bool { state == .data }
+  public var delivers: Bool {
+    if case .data = state { true } else { false }
+  }
 
   /// Whether a handshake packet is waited for.
   public var awaitsHandshake: Bool {

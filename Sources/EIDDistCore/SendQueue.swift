@@ -59,7 +59,11 @@ public struct SendQueue<Buffer: Equatable> {
       release(pieces[head].buffer)
       head &+= 1
     }
-    if head == pieces.count {
+    if pieces.count == 1, head == 1 {
+      // The usual case by far.
+      pieces.removeLast()
+      head = 0
+    } else if head == pieces.count {
       pieces.removeAll(keepingCapacity: pieces.count <= Self.keptPieces)
       head = 0
     } else if head >= Self.keptPieces, head &* 2 >= pieces.count {

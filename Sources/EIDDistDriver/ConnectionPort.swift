@@ -202,7 +202,13 @@ final class ConnectionPort: EidPort {
     }
     guard unsafe sending.appendMessage(vector) else { return fail(.noMemory) }
     sentPackets &+= 1
-    scheduleFlush()
+    if !isFlushDue, !isHeldOpen,
+      hold.isLoneAnswer(sent: sentPackets, received: receivedPackets)
+    {
+      sendQueued()
+    } else {
+      scheduleFlush()
+    }
   }
 
   /// Sends an empty packet, so that the peer knows we are alive; what is queued does as well.

@@ -117,23 +117,7 @@ import EIDDistCore
   /// Sends until nothing is left or the socket takes no more.
   mutating func send(to descriptor: Int32) -> SendOutcome {
     while unsafe !queue.isEmpty {
-      let count = unsafe min(queue.pieceCount, Self.maxVectors)
-      var offered = 0
-      let transfer = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) {
-        vectors in
-        for index in 0..<count {
-          let piece = unsafe queue[index]
-          offered &+= unsafe piece.length
-          unsafe vectors.initializeElement(
-            at: index,
-            to: iovec(
-              iov_base: DriverPort.bytes(piece.buffer) + piece.offset,
-              iov_len: piece.length
-            )
-          )
-        }
-        return unsafe SocketCalls.send(descriptor, vectors)
-      }
+      let (transfer, offered) = offer(to: descriptor)
       switch transfer {
       case .processed(let sent):
         unsafe queue.sent(sent) { unsafe DriverPort.release($0) }
@@ -148,6 +132,37 @@ import EIDDistCore
     // All pieces are gone, so the block is the queue's alone and starts anew.
     blockUsed = 0
     return .allSent
+  }
+
+  /// One system call with the oldest pieces: what came of it, and how many bytes it had.
+  private func offer(to descriptor: Int32) -> (SocketCalls.Transfer, offered: Int) {
+    let count = unsafe min(queue.pieceCount, Self.maxVectors)
+    if count == 1 {
+      // A batch of small messages is one piece, for which send(2) has less to do.
+      let piece = unsafe queue[0]
+      let bytes = unsafe UnsafeRawBufferPointer(
+        start: DriverPort.bytes(piece.buffer) + piece.offset,
+        count: piece.length
+      )
+      return unsafe (SocketCalls.send(descriptor, bytes), piece.length)
+    }
+    var offered = 0
+    let transfer = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) {
+      vectors in
+      for index in 0..<count {
+        let piece = unsafe queue[index]
+        offered &+= unsafe piece.length
+        unsafe vectors.initializeElement(
+          at: index,
+          to: iovec(
+            iov_base: DriverPort.bytes(piece.buffer) + piece.offset,
+            iov_len: piece.length
+          )
+        )
+      }
+      return unsafe SocketCalls.send(descriptor, vectors)
+    }
+    return (transfer, offered)
   }
 
   /// Lets go of a block that is larger than an idle connection needs.

@@ -116,10 +116,13 @@ enum SocketCalls {
 
   /// send(2) without SIGPIPE.
   static func send(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Transfer {
+    unsafe bytes.withUnsafeBytes { unsafe send(descriptor, $0) }
+  }
+
+  /// send(2) without SIGPIPE.
+  static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
     transfer {
-      unsafe bytes.withUnsafeBytes { raw in
-        unsafe Glibc.send(descriptor, raw.baseAddress, raw.count, Int32(MSG_NOSIGNAL))
-      }
+      unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
     }
   }
 

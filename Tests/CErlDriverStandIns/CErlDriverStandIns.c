@@ -761,3 +761,9 @@ ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
   }
   return syscall(SYS_sendmsg, descriptor, &cut, flags);
 }
+
+ssize_t send(int descriptor, const void *bytes, size_t count, int flags) {
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  return sendmsg(descriptor, &message, flags);
+}

@@ -38,6 +38,30 @@ import Testing
     }
   }
 
+  @Test func onlyTheOneAnswerToOnePacketIsALoneAnswer() {
+    let connection = Connection()
+    var isLone: Bool {
+      connection.hold.isLoneAnswer(sent: connection.sent, received: connection.received)
+    }
+    connection.sent = 1
+    #expect(!isLone, "nothing came")
+    connection.received = 1
+    #expect(isLone)
+    connection.received = 2
+    #expect(!isLone, "another answer is due")
+    connection.received = 1
+    connection.sent = 2
+    #expect(!isLone, "it is the second one")
+    connection.hold.batchEnded(sent: connection.sent, received: connection.received)
+    connection.sent += 1
+    connection.received += 1
+    #expect(!isLone, "the last batch had two")
+    connection.hold.batchEnded(sent: connection.sent, received: connection.received)
+    connection.sent += 1
+    connection.received += 1
+    #expect(isLone)
+  }
+
   @Test func severalMessagesWaitTwoRoundsForMore() {
     let connection = Connection()
     #expect(connection.rounds(2) == BatchHold.roundsWithoutMore)

@@ -179,10 +179,11 @@ extension DriverTests {
 
     @Test func loneMessageIsNotHeldUp() {
       let (port, peer) = Port.inDataMode()
-      for _ in 0..<5 {
+      for index in 0..<5 {
         let before = sends
         port.output([1])
-        port.fireTimer()
+        // The first opens the conversation, the others are answers.
+        if index == 0 { port.fireTimer() }
         #expect(sends == before + 1)
         #expect(port.timer == nil)
         #expect(peer.receive(5) == long([1]))

@@ -7,8 +7,8 @@
 // inside driver_failure_*, flush before stop while the driver queue holds
 // bytes, stop_select when a descriptor is no longer in use.
 //
-// accept4, recv and sendmsg are replaced too, by ones that count and can be
-// made to fail. Not thread-safe: one test at a time.
+// accept4, recv and sendmsg (send counts as one) are replaced too, by ones that
+// count and can be made to fail. Not thread-safe: one test at a time.
 //
 // erl_driver.h is left out on purpose, so that Swift sees its types through
 // CErlDriver only.
