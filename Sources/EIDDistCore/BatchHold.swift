@@ -11,8 +11,9 @@
 /// It waits only where more is to be expected: several messages of late, or several that came
 /// in and will be answered. A lone message is not held up.
 public struct BatchHold: Equatable, Sendable {
-  /// Bytes at which a batch is worth its system call.
-  static let fullBytes = 16 * 1024
+  /// Bytes at which a batch is worth its system call. A packet that long is no message that
+  /// waits for one of many answers.
+  public static let fullBytes = 16 * 1024
   /// A batch that has not grown in so many rounds goes out. It takes one for a process to send
   /// and the next for the VM to bring it.
   static let roundsWithoutMore = 2
@@ -48,7 +49,7 @@ public struct BatchHold: Equatable, Sendable {
   /// A round is over. Answers whether to wait for another.
   ///
   /// - Parameters:
-  ///   - sent, received: packets since the connection began.
+  ///   - sent, received: packets since the connection began, of those received the small ones.
   ///   - bytes: in the driver queue.
   ///   - now: a clock that never goes back, in microseconds.
   public mutating func waits(sent: UInt64, received: UInt64, bytes: Int, now: Int64) -> Bool {

@@ -26,6 +26,8 @@ final class ConnectionPort: EidPort {
   private var isHeldOpen = false
   private var isFlushing = false
   private var receivedPackets: UInt64 = 0
+  /// Of these, the ones that may each have an answer: no fragments of long messages.
+  private var receivedSmallPackets: UInt64 = 0
   private var sentPackets: UInt64 = 0
 
   /// Makes the port of an accepted connection, owned by `owner`.
@@ -203,7 +205,7 @@ final class ConnectionPort: EidPort {
     guard unsafe sending.appendMessage(vector) else { return fail(.noMemory) }
     sentPackets &+= 1
     if !isFlushDue, !isHeldOpen,
-      hold.isLoneAnswer(sent: sentPackets, received: receivedPackets)
+      hold.isLoneAnswer(sent: sentPackets, received: receivedSmallPackets)
     {
       sendQueued()
     } else {
@@ -246,7 +248,7 @@ final class ConnectionPort: EidPort {
     isFlushDue = false
     if hold.waits(
       sent: sentPackets,
-      received: receivedPackets,
+      received: receivedSmallPackets,
       bytes: sending.byteCount,
       now: port.microseconds
     ) {
@@ -289,7 +291,7 @@ final class ConnectionPort: EidPort {
   private func flushQueue() -> SendBuffer.SendOutcome {
     guard let socket else { return .allSent }
     let outcome = sending.send(to: socket.descriptor)
-    hold.batchEnded(sent: sentPackets, received: receivedPackets)
+    hold.batchEnded(sent: sentPackets, received: receivedSmallPackets)
     switch outcome {
     case .allSent:
       self.socket?.watchOutput(false)
@@ -362,6 +364,7 @@ final class ConnectionPort: EidPort {
       switch next {
       case .packet(let offset, let length):
         receivedPackets &+= 1
+        if length < BatchHold.fullBytes { receivedSmallPackets &+= 1 }
         guard unsafe port.deliver(binary, offset: offset, length: length), !isStopped else {
           return false
         }

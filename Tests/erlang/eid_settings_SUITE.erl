@@ -11,7 +11,8 @@
          a_value_gone_wrong_fails_connects_only/1,
          the_old_misspelling_works/1, the_right_spelling_wins/1,
          a_second_node_on_the_port_is_told/1,
-         the_application_says_it_too/1, a_missing_driver_is_told/1]).
+         sizes_reach_both_ends/1, the_application_says_it_too/1,
+         a_missing_driver_is_told/1]).
 
 suite() ->
     [{timetrap, {seconds, 60}}].
@@ -21,7 +22,7 @@ all() ->
      a_wrong_interface_stops_the_start, unknown_options_are_named,
      a_value_gone_wrong_fails_connects_only, the_old_misspelling_works,
      the_right_spelling_wins, a_second_node_on_the_port_is_told,
-     the_application_says_it_too, a_missing_driver_is_told].
+     sizes_reach_both_ends, the_application_says_it_too, a_missing_driver_is_told].
 
 wrong_values_stop_the_start(_Config) ->
     eid_peers:only("eid_tcp"),
@@ -73,6 +74,33 @@ a_wrong_interface_stops_the_start(_Config) ->
     %% An address that this machine does not have (RFC 5737).
     says(fails(#{kernel => [{inet_dist_use_interface, {192, 0, 2, 1}}]}),
          "can't assign requested address").
+
+%% eid's settings, and over them what OTP's options say.
+sizes_reach_both_ends(_Config) ->
+    eid_peers:only("eid_tcp"),
+    Sizes = [{eid_high_watermark, 300000}, {eid_low_watermark, 200000},
+             {eid_staging_limit, 1000}, {eid_unsent_limit, 2000},
+             {eid_near_receive_buffer, 90000}, {eid_receive_chunk, 5000}],
+    Over = [{inet_dist_listen_options,
+             [{high_watermark, 400000}, {recbuf, 80000}]}],
+    [A, B] = eid_peers:start_all([#{name => "a", kernel => Sizes},
+                                  #{name => "b", kernel => Sizes ++ Over}]),
+    ok = eid_peers:connect(A, B),
+    [{high_watermark, 300000}, {low_watermark, 200000}, {staging_limit, 1000},
+     {unsent_limit, 2000}, {near_receive_buffer, 90000},
+     {receive_chunk, 5000}] = sizes(A, B),
+    [{high_watermark, 400000}, {low_watermark, 200000}, {staging_limit, 1000},
+     {unsent_limit, 2000}, {near_receive_buffer, 0},
+     {receive_chunk, 5000}] = sizes(B, A),
+    ok.
+
+sizes(At, #{node := Node}) ->
+    {ok, Sizes} = eid_peers:call(At, net_kernel, getopts,
+                                 [Node, [high_watermark, low_watermark,
+                                         staging_limit, unsent_limit,
+                                         near_receive_buffer,
+                                         receive_chunk]]),
+    Sizes.
 
 unknown_options_are_named(_Config) ->
     eid_peers:only("eid_tcp"),

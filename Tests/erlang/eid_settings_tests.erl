@@ -5,7 +5,10 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
-               eid_lookup, eid_lookup_timeout, inet_dist_use_interface]).
+               eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
+               eid_high_watermark, eid_low_watermark, eid_staging_limit,
+               eid_unsent_limit, eid_near_receive_buffer,
+               eid_receive_chunk]).
 
 %% Each test begins with nothing set, and leaves the VM's settings as they were.
 settings_test_() ->
@@ -24,7 +27,7 @@ settings_test_() ->
      end,
      [{"defaults", fun defaults/0}, {"limits", fun limits/0},
       {"wrong values", fun wrong_values/0},
-      {"the old name", fun old_name/0}]}.
+      {"sizes", fun sizes/0}, {"the old name", fun old_name/0}]}.
 
 defaults() ->
     ?assertEqual(ok, eid_settings:check()),
@@ -56,6 +59,30 @@ wrong_values() ->
                               {eid_lookup, [dns, "direct", undefined]},
                               {eid_lookup_timeout, [-1, 0, 120001, infinity]}],
             Value <- Values].
+
+%% Those that are set go to the driver, which has the defaults.
+sizes() ->
+    ?assertEqual([], eid_settings:tuning()),
+    set(eid_low_watermark, 5),
+    set(eid_unsent_limit, 0),
+    set(eid_high_watermark, 1 bsl 30),
+    ?assertEqual(ok, eid_settings:check()),
+    ?assertEqual([{high_watermark, 1 bsl 30}, {low_watermark, 5},
+                  {unsent_limit, 0}], eid_settings:tuning()),
+    [begin
+         set(Key, Value),
+         {error, Sentence} = eid_settings:check(),
+         ?assertEqual(lists:flatten(
+                        io_lib:format("the kernel setting ~s is ~tp, but must "
+                                      "be a number of bytes from ~w to "
+                                      "1073741824", [Key, Value, Least])),
+                      Sentence),
+         application:unset_env(kernel, Key)
+     end || {Key, Least} <- [{eid_high_watermark, 1}, {eid_low_watermark, 0},
+                             {eid_staging_limit, 0}, {eid_unsent_limit, 0},
+                             {eid_near_receive_buffer, 0},
+                             {eid_receive_chunk, 4096}],
+            Value <- [Least - 1, (1 bsl 30) + 1, "64KB", 1.0]].
 
 old_name() ->
     set(docker_dameon_port, 99),

@@ -168,7 +168,9 @@ options_test() ->
                 [{nodelay, true}, {nodelay, false}, {keepalive, true},
                  {priority, 4}, {tos, 16}, {ttl, 7}, {linger, {true, 2}},
                  {linger, {false, 2}}, {reuseaddr, true},
-                 {low_watermark, 1000}, {high_watermark, 5000}]],
+                 {low_watermark, 1000}, {high_watermark, 5000},
+                 {staging_limit, 0}, {unsent_limit, 0},
+                 {near_receive_buffer, 70000}, {receive_chunk, 4096}]],
     %% SOL_SOCKET, SO_KEEPALIVE
     ok = eid_socket:setopts(A, [{raw, 1, 9, <<0:32/native>>}]),
     ?assertEqual({ok, [{raw, 1, 9, <<0:32/native>>}, {keepalive, false}]},
@@ -178,7 +180,8 @@ options_test() ->
     ?assertEqual({ok, []}, eid_socket:getopts(A, [])),
     [?assertEqual({error, einval}, eid_socket:setopts(A, [Bad]))
      || Bad <- [{nonsense, 1}, {nodelay, 1.5}, nonsense, {linger, 1},
-                {high_watermark, 0}, {ip, "x"}]],
+                {high_watermark, 0}, {staging_limit, -1},
+                {unsent_limit, 1 bsl 32}, {ip, "x"}]],
     ?assertEqual({error, einval}, eid_socket:getopts(A, [nonsense])),
     close([A, B]).
 
