@@ -22,7 +22,8 @@ all() ->
      a_wrong_interface_stops_the_start, unknown_options_are_named,
      a_value_gone_wrong_fails_connects_only, the_old_misspelling_works,
      the_right_spelling_wins, a_second_node_on_the_port_is_told,
-     sizes_reach_both_ends, the_application_says_it_too, a_missing_driver_is_told].
+     sizes_reach_both_ends, the_application_says_it_too,
+     a_missing_driver_is_told].
 
 wrong_values_stop_the_start(_Config) ->
     eid_peers:only("eid_tcp"),
