@@ -105,7 +105,12 @@ ground_packages() {
     iptables=iptables busybox=busybox-static nsenter=util-linux
   PATH=$PATH:/usr/sbin:/sbin
   for pair; do
-    if ! command -v "${pair%%=*}" >/dev/null; then missing+=("${pair#*=}"); fi
+    if ! command -v "${pair%%=*}" >/dev/null; then
+      missing+=("${pair#*=}")
+    elif [[ $pair == busybox=* ]] && ldd "$(command -v busybox)" >/dev/null 2>&1; then
+      # Debian's other busybox, which needs libraries that an image does not have.
+      missing+=("${pair#*=}")
+    fi
   done
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null ||
