@@ -37,25 +37,35 @@ init_per_suite(Config) ->
     end.
 
 start(Config) ->
+    %% A disconnect while global still talks would be followed by a connect.
+    Kernel = [{connect_all, false}],
     Node = eid_peers:start(#{name => "victim", keep => true,
-                             kernel => [{net_setuptime, ?SETUP_SECONDS}]}),
-    Other = eid_peers:start(#{name => "other", keep => true}),
-    %% What is loaded and allocated only once shall be so before the count.
+                             kernel => [{net_setuptime, ?SETUP_SECONDS}
+                                        | Kernel]}),
+    Other = eid_peers:start(#{name => "other", keep => true,
+                              kernel => Kernel}),
+    %% The memory is taken after the first use: some is allocated only once.
+    %% The rest is taken before it: later, something may still be ending.
+    Fresh = kept(Node),
     ok = eid_peers:connect(Other, Node),
     disconnect(Other, Node),
     {ok, Socket} = open(Node),
     ok = gen_tcp:send(Socket, <<16#ffff:16>>),
     {error, closed} = gen_tcp:recv(Socket, 0, 5000),
     [_] = eid_peers:await_log(Node, "closed the connection"),
-    [{victim, Node}, {other, Other} | Config].
+    await_as_before(Node, Fresh#{memory := infinity}),
+    [{victim, Node}, {other, Other}, {counts, maps:remove(memory, Fresh)}
+     | Config].
 
 end_per_suite(_Config) ->
     ok.
 
 init_per_testcase(_Case, Config) ->
     Node = proplists:get_value(victim, Config),
-    [{before, kept(Node)}, {said, length(eid_peers:logged(Node, "."))}
-     | Config].
+    Counts = proplists:get_value(counts, Config),
+    #{memory := Memory} = kept(Node),
+    [{before, Counts#{memory => Memory}},
+     {said, length(eid_peers:logged(Node, "."))} | Config].
 
 %% Whatever the case did: the node keeps nothing of it and serves.
 end_per_testcase(_Case, Config) ->
@@ -63,18 +73,22 @@ end_per_testcase(_Case, Config) ->
     Other = proplists:get_value(other, Config),
     #{memory := Memory} = Before = proplists:get_value(before, Config),
     try
-        eid_peers:until(
-          fun() ->
-                  Now = kept(Node),
-                  maps:remove(memory, Now) =:= maps:remove(memory, Before)
-                      andalso maps:get(memory, Now) < Memory + 3000000
-          end),
+        await_as_before(Node, Before#{memory := Memory + 3000000}),
         ok = eid_peers:connect(Other, Node),
         disconnect(Other, Node)
     catch
         error:Reason ->
             {fail, {Reason, Before, kept(Node)}}
     end.
+
+%% The memory is an upper bound.
+await_as_before(Node, #{memory := Bound} = Before) ->
+    eid_peers:until(
+      fun() ->
+              Now = kept(Node),
+              maps:remove(memory, Now) =:= maps:remove(memory, Before)
+                  andalso maps:get(memory, Now) < Bound
+      end).
 
 %% Ports, descriptors, processes and bytes that the node has.
 kept(#{os_pid := OsPid} = Node) ->
