@@ -22,6 +22,8 @@ final class ConnectionPort: EidPort {
   private var receiveWindow = ReceiveWindow()
   /// A flush is due by the zero timer.
   private var isFlushDue = false
+  /// Nothing has been sent for long: the staging block is let go once the tick is out.
+  private var restsOnceSent = false
   /// The VM's queue holds our byte, so that a closing port calls ``flush()``.
   private var isHeldOpen = false
   private var isFlushing = false
@@ -73,7 +75,10 @@ final class ConnectionPort: EidPort {
       return .ok
     case .enterDataMode:
       let action = state.enterDataMode()
-      if case .proceed = action { tuneSocket() }
+      if case .proceed = action {
+        sending.rest()
+        tuneSocket()
+      }
       return decided(action)
     case .startDelivery:
       let action = state.startDelivery()
@@ -218,6 +223,7 @@ final class ConnectionPort: EidPort {
     guard state.carriesDistribution, !isFlushing, sending.isEmpty else { return }
     // Nothing was sent for a quarter of the tick time.
     sending.rest()
+    restsOnceSent = true
     receiving.rest(idle: true)
     guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
     sentPackets &+= 1
@@ -297,6 +303,10 @@ final class ConnectionPort: EidPort {
       self.socket?.watchOutput(false)
       updateBusy()
       letGo()
+      if restsOnceSent {
+        restsOnceSent = false
+        sending.rest()
+      }
     case .blocked:
       holdOpen()
       self.socket?.watchOutput(true)
@@ -351,8 +361,9 @@ final class ConnectionPort: EidPort {
         return perform(state.ended(end))
       case .received(let bytes, let filledRoom):
         guard deliverPackets() else { return }
-        // A read that left room has emptied the socket: another would only say so.
-        if !filledRoom { return receiving.rest() }
+        // A read that left room has emptied the socket: another would only say so. One that
+        // brought a tick alone tells of an idle peer.
+        if !filledRoom { return receiving.rest(idle: bytes == PacketHeader.dataBytes) }
         budget &-= bytes
       }
     }

@@ -165,9 +165,9 @@ import EIDDistCore
     return (transfer, offered)
   }
 
-  /// Lets go of a block that is larger than an idle connection needs.
+  /// Lets go of the block, where nothing waits.
   mutating func rest() {
-    guard unsafe queue.isEmpty, blockCapacity > Self.firstBlockBytes else { return }
+    guard unsafe queue.isEmpty else { return }
     drop()
   }
 

@@ -42,6 +42,19 @@ extension DriverTests {
       #expect(port.packets == [[1, 2, 3], []])
     }
 
+    @Test func tickOfAnIdlePeerLeavesNoChunk() {
+      let (port, peer) = Port.inDataMode()
+      peer.send(long([1]))
+      Machine.wait("it does not come") { port.packetCount == 1 }
+      #expect(standin_live_binaries() == 1)
+      peer.send(long([]))
+      Machine.wait("the tick does not come") { port.packetCount == 2 }
+      #expect(standin_live_binaries() == 0)
+      peer.send(long([2]))
+      Machine.wait("it does not come") { port.packetCount == 3 }
+      #expect(port.packets == [[1], [], [2]])
+    }
+
     /// The VM keeps what it has not decoded yet, so no byte of it may change.
     @Test(arguments: [false, true], 0..<3 as Range<UInt64>)
     func packetsOfAllSizesComeWholeAndInOrder(held: Bool, seed: UInt64) {

@@ -146,6 +146,7 @@ extension DriverTests {
       #expect(port.control(.tick) == .ok)
       port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
+      #expect(standin_live_binaries() == 0)
       port.output([1])
       port.endBatch()
       #expect(peer.receive(5) == long([1]))
