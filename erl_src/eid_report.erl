@@ -7,7 +7,8 @@
 %% of OTP's domains and those that have none.
 -module(eid_report).
 
--export([connect_failed/3, refused/3, warning/2, error/2, format/1]).
+-export([connect_failed/3, refused/3, refused_more/1, warning/2, error/2,
+         format/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -25,6 +26,23 @@ refused(Peer, Reason, Sentence) ->
     ?LOG_WARNING(report(connection_refused, #{peer => Peer, reason => Reason},
                         ["closed the connection from ", Peer, ": ",
                          Sentence]),
+                 metadata()).
+
+%% Further ones were, in the last second: of each reason how many, the last
+%% peer, and the last sentence.
+-spec refused_more([{term(), pos_integer(), string(), string()}]) -> ok.
+refused_more(Refused) ->
+    Count = lists:sum([N || {_, N, _, _} <- Refused]),
+    Parts = [io_lib:format("~w times ~ts (the last from ~ts)",
+                           [N, Sentence, Peer])
+             || {_, N, Peer, Sentence} <- Refused],
+    ?LOG_WARNING(report(connections_refused,
+                        #{count => Count,
+                          reasons => maps:from_list(
+                                       [{Reason, N}
+                                        || {Reason, N, _, _} <- Refused])},
+                        ["closed ", integer_to_list(Count),
+                         " more connections: ", lists:join("; ", Parts)]),
                  metadata()).
 
 -spec warning(atom(), iodata()) -> ok.

@@ -10,6 +10,12 @@
 %%                       port (default); direct: the peer listens on
 %%                       erlang_port of its own host part
 %%   eid_lookup_timeout  milliseconds for one whole lookup (default 5000)
+%%   eid_allow           addresses and networks (CIDR) that may connect; all
+%%                       without it
+%%   eid_handshake_limit how many connections may be in the handshake at once
+%%                       (default 512)
+%%   eid_handshake_source_limit
+%%                       and how many of them from one address (default 256)
 %%
 %% and the sizes of a connection, in bytes, whose defaults are the driver's
 %% (Tuning.swift): eid_high_watermark, eid_low_watermark, eid_staging_limit,
@@ -21,7 +27,8 @@
 -export_type([key/0]).
 
 -type key() :: erlang_port | docker_daemon_port | eid_lookup
-             | eid_lookup_timeout.
+             | eid_lookup_timeout | eid_allow | eid_handshake_limit
+             | eid_handshake_source_limit.
 
 %% With what eid_socket calls them. The high watermark stands before the low
 %% one, which has to stay below it.
@@ -36,7 +43,8 @@
 %% OTP's own setting is checked as well: an address that is none must not mean
 %% that the node listens on all of them.
 -define(CHECKED, [erlang_port, docker_daemon_port, eid_lookup,
-                  eid_lookup_timeout, inet_dist_use_interface]).
+                  eid_lookup_timeout, eid_allow, eid_handshake_limit,
+                  eid_handshake_source_limit, inet_dist_use_interface]).
 
 %% The 2014 Erlang-In-Docker's README called it so, and so do settings that
 %% were written from it.
@@ -46,7 +54,10 @@
 -spec get(erlang_port) -> inet:port_number();
          (docker_daemon_port) -> inet:port_number();
          (eid_lookup) -> docker | direct;
-         (eid_lookup_timeout) -> pos_integer().
+         (eid_lookup_timeout) -> pos_integer();
+         (eid_allow) -> all | [string()];
+         (eid_handshake_limit) -> pos_integer();
+         (eid_handshake_source_limit) -> pos_integer().
 get(Key) ->
     Value = value(Key),
     case is_allowed(Key, Value) of
@@ -91,6 +102,9 @@ default(erlang_port) -> 12345;
 default(docker_daemon_port) -> 4243;
 default(eid_lookup) -> docker;
 default(eid_lookup_timeout) -> 5000;
+default(eid_allow) -> all;
+default(eid_handshake_limit) -> 512;
+default(eid_handshake_source_limit) -> 256;
 default(inet_dist_use_interface) -> any;
 default(_Size) -> undefined.
 
@@ -104,6 +118,13 @@ is_allowed(eid_lookup, Lookup) ->
 is_allowed(eid_lookup_timeout, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 1
         andalso Milliseconds =< 120000;
+is_allowed(eid_allow, Networks) ->
+    Networks =:= all
+        orelse (is_list(Networks)
+                andalso lists:all(fun eid_allow:is_network/1, Networks));
+is_allowed(Limit, Count) when Limit =:= eid_handshake_limit;
+                              Limit =:= eid_handshake_source_limit ->
+    is_integer(Count) andalso Count >= 1;
 is_allowed(inet_dist_use_interface, Ip) ->
     Ip =:= any orelse inet:is_ip_address(Ip);
 is_allowed(_Size, undefined) ->
@@ -133,6 +154,12 @@ allowed(eid_lookup) ->
     "docker or direct";
 allowed(eid_lookup_timeout) ->
     "a number of milliseconds from 1 to 120000";
+allowed(eid_allow) ->
+    "a list of addresses and networks, such as "
+        "[\"10.77.0.0/16\", \"fd00::1\"]";
+allowed(Limit) when Limit =:= eid_handshake_limit;
+                    Limit =:= eid_handshake_source_limit ->
+    "a number of connections, at least 1";
 allowed(inet_dist_use_interface) ->
     "an address as a tuple, such as {127,0,0,1}";
 allowed(Size) ->

@@ -10,7 +10,8 @@
 -export([load/0, listen/2, accept/1, connect/4, send/2, recv/2,
          controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, setopts/2, getopts/2,
-         peername/1, sockname/1, lookup/5, opcodes/0, driver_opcodes/0]).
+         peername/1, sockname/1, format/1, lookup/5, opcodes/0,
+         driver_opcodes/0]).
 
 -export_type([socket/0, endpoint/0]).
 
@@ -304,6 +305,15 @@ peername(Socket) ->
 -spec sockname(socket()) -> {ok, endpoint()} | {error, atom()}.
 sockname(Socket) ->
     endpoint(control(Socket, ?SOCKNAME, [])).
+
+%% As it is written in a message.
+-spec format(unknown | endpoint()) -> string().
+format(unknown) ->
+    "an unknown address";
+format({Ip, Port}) when tuple_size(Ip) =:= 8 ->
+    lists:flatten(["[", inet:ntoa(Ip), "]:", integer_to_list(Port)]);
+format({Ip, Port}) ->
+    lists:flatten([inet:ntoa(Ip), ":", integer_to_list(Port)]).
 
 %% ---------------------------------------------------------------------
 %% The published-port lookup

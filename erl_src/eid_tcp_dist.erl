@@ -15,7 +15,7 @@
          setopts/2, getopts/2]).
 
 %% Called by dist_util, and spawned
--export([tick/1, getstat/1, accept_loop/2, do_accept/6, do_setup/6]).
+-export([tick/1, getstat/1, do_accept/6, do_setup/6]).
 
 -include_lib("kernel/include/net_address.hrl").
 -include_lib("kernel/include/dist_util.hrl").
@@ -119,8 +119,7 @@ listen(Name, Host, Epmd) ->
 
 -spec accept(eid_socket:socket()) -> pid().
 accept(Listener) ->
-    spawn_opt(?MODULE, accept_loop, [self(), Listener],
-              [link, {priority, max}]).
+    eid_acceptor:start(Listener, ?FAMILY, ?PROTOCOL).
 
 -spec accept_connection(pid(), eid_socket:socket(), node(), [node()],
                         non_neg_integer()) -> pid().
@@ -174,25 +173,8 @@ getstat(Socket) ->
     eid_socket:getstat(Socket).
 
 %% ---------------------------------------------------------------------
-%% The acceptor
+%% A connection from another node
 %% ---------------------------------------------------------------------
-
--spec accept_loop(pid(), eid_socket:socket()) -> no_return().
-accept_loop(Kernel, Listener) ->
-    case eid_socket:accept(Listener) of
-        {ok, Socket} ->
-            Kernel ! {accept, self(), Socket, ?FAMILY, ?PROTOCOL},
-            receive
-                {Kernel, controller, Pid} ->
-                    _ = eid_socket:controlling_process(Socket, Pid),
-                    Pid ! {self(), controller};
-                {Kernel, unsupported_protocol} ->
-                    exit(unsupported_protocol)
-            end,
-            accept_loop(Kernel, Listener);
-        Error ->
-            exit(Error)
-    end.
 
 -spec do_accept(pid(), pid(), eid_socket:socket(), node(), [node()],
                 non_neg_integer()) -> no_return().
@@ -206,11 +188,15 @@ do_accept(Kernel, Acceptor, Socket, MyNode, Allowed, SetupTime) ->
                     HSData = (hs_data(Kernel, MyNode, Socket, Timer,
                                       SetupTime, listen_options()))
                         #hs_data{allowed = Allowed,
-                                 f_address = fun remote_address/2},
+                                 f_address = fun remote_address/2,
+                                 f_handshake_complete =
+                                     fun(_Socket, _Node, _DHandle) ->
+                                             eid_acceptor:done(Acceptor)
+                                     end},
                     incoming(Peer, HSData);
                 false ->
-                    eid_report:refused(
-                      text(Peer), disallowed,
+                    eid_refusals:note(
+                      Peer, disallowed,
                       "check_ip is set, and the address is not in a network "
                       "of this node"),
                     ?shutdown(no_node)
@@ -253,21 +239,21 @@ refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
     ok;
 refused(Peer, {Closed, _}, _Reason) when ?IS_CLOSED(Closed) ->
-    eid_report:refused(text(Peer), closed,
+    eid_refusals:note(Peer, closed,
                        "it closed in the middle of the handshake; if it is "
                        "a node, its own log says why");
 refused(Peer, {timeout, _}, _Reason) ->
-    eid_report:refused(text(Peer), timeout,
+    eid_refusals:note(Peer, timeout,
                        "it sent no complete handshake message in time "
                        "(net_setuptime)");
 refused(Peer, {handshake_packet_too_long, _}, _Reason) ->
-    eid_report:refused(text(Peer), handshake_packet_too_long,
+    eid_refusals:note(Peer, handshake_packet_too_long,
                        "its first bytes are not those of an Erlang node; "
                        "something else connects to this port");
 refused(Peer, {Error, _}, _Reason) ->
-    eid_report:refused(text(Peer), Error, inet:format_error(Error));
+    eid_refusals:note(Peer, Error, inet:format_error(Error));
 refused(Peer, {_, _, none}, Reason) ->
-    eid_report:refused(text(Peer), bad_handshake,
+    eid_refusals:note(Peer, bad_handshake,
                        io_lib:format("what it sent is not the handshake of "
                                      "an Erlang node (~tP)", [Reason, 8])).
 
@@ -333,7 +319,7 @@ rejected(_Node, _Peer, _Steps, {recv_challenge_ack_failed, bad_cookie}) ->
 rejected(Node, Peer, _Steps, {recv_status_failed, not_allowed}) ->
     eid_report:connect_failed(
       Node, not_allowed,
-      ["the node at ", text(Peer), " does not allow this one "
+      ["the node at ", eid_socket:format(Peer), " does not allow this one "
        "(net_kernel:allow/1 there)"]);
 rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
   when ?IS_CLOSED(Closed) ->
@@ -349,11 +335,12 @@ rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
                 {closed_at_cookie, "closed when it had our answer to its "
                  "challenge: the cookies differ, most likely"}
         end,
-    eid_report:connect_failed(Node, Term, [text(Peer), " ", Sentence]);
+    eid_report:connect_failed(Node, Term,
+                              [eid_socket:format(Peer), " ", Sentence]);
 rejected(Node, Peer, {_, Received, {timeout, _}}, _Reason) ->
     eid_report:connect_failed(
       Node, handshake_timeout,
-      [text(Peer), " accepted the connection but did not ",
+      [eid_socket:format(Peer), " accepted the connection but did not ",
        case Received of
            0 -> "answer: what is there is no node, or it hangs";
            _ -> "finish the handshake in time (net_setuptime)"
@@ -364,24 +351,25 @@ rejected(Node, Peer, {_, _, {Error, _}}, _Reason) ->
 rejected(Node, Peer, {_, _, none}, Reason) ->
     eid_report:connect_failed(
       Node, bad_handshake,
-      [text(Peer), io_lib:format(" did not answer as this node would "
-                                 "(~tP); is it another one?",
-                                 [Reason, 8])]).
+      [eid_socket:format(Peer),
+       io_lib:format(" did not answer as this node would (~tP); is it "
+                     "another one?", [Reason, 8])]).
 
 -spec connect_sentence(eid_socket:endpoint(), term()) -> iolist().
 connect_sentence(Peer, econnrefused) ->
-    ["connection refused by ", text(Peer),
+    ["connection refused by ", eid_socket:format(Peer),
      ": no node listens there (yet)"];
 connect_sentence(Peer, timeout) ->
-    [text(Peer), " does not answer: a firewall, or no route (waited for "
-     "net_setuptime)"];
+    [eid_socket:format(Peer), " does not answer: a firewall, or no route "
+     "(waited for net_setuptime)"];
 connect_sentence(_Peer, {unsupported_option, Option}) ->
     io_lib:format("the kernel setting inet_dist_connect_options has ~tp, "
                   "which this carrier does not know", [Option]);
 connect_sentence(Peer, handshake_packet_too_long) ->
-    [text(Peer), " is not an Erlang node: what it sent is no handshake"];
+    [eid_socket:format(Peer),
+     " is not an Erlang node: what it sent is no handshake"];
 connect_sentence(Peer, Reason) ->
-    [text(Peer), ": ", inet:format_error(Reason)].
+    [eid_socket:format(Peer), ": ", inet:format_error(Reason)].
 
 %% Where Node is reached, by the epmd module.
 -spec find(node(), string(), string()) ->
@@ -560,14 +548,6 @@ peer(Socket) ->
         {ok, Endpoint} -> Endpoint;
         {error, _} -> unknown
     end.
-
--spec text(unknown | eid_socket:endpoint()) -> string().
-text(unknown) ->
-    "an unknown address";
-text({Ip, Port}) when tuple_size(Ip) =:= 8 ->
-    lists:flatten(["[", inet:ntoa(Ip), "]:", integer_to_list(Port)]);
-text({Ip, Port}) ->
-    lists:flatten([inet:ntoa(Ip), ":", integer_to_list(Port)]).
 
 %% ---------------------------------------------------------------------
 %% Settings, as inet_tcp_dist reads them

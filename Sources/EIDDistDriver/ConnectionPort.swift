@@ -7,8 +7,11 @@ import EIDDistCore
 final class ConnectionPort: EidPort {
   /// How much is read in one input event before other ports get their turn, in bytes.
   static let inputBudgetBytes = 256 * 1024
-  /// How long a closing port tries to send what is queued, as prim_inet's close does.
+  /// How long a closing port tries to send what is queued, as prim_inet's close does, and
+  /// waits for the peer to have it.
   static let flushMilliseconds: UInt = 5000
+  /// How much is read at once by a closing port, which drops it.
+  private static let discardedBytes = 16 * 1024
 
   private var state = ConnectionState()
   private var socket: PolledSocket?
@@ -227,7 +230,8 @@ final class ConnectionPort: EidPort {
     receiving.rest(idle: true)
     guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
     sentPackets &+= 1
-    scheduleFlush()
+    // At once, since there is no batch. An error is dealt with outside of the control command.
+    if case .failed = flushQueue() { scheduleFlush() }
   }
 
   /// Has the queue sent at the end of the present batch: a zero timer runs right after the
@@ -279,12 +283,36 @@ final class ConnectionPort: EidPort {
     sendQueued()
   }
 
+  /// Sends what is queued, and then waits for the peer's end: a close with bytes unread, or
+  /// bytes that come after it, make the kernel reset the connection, and drop what the peer
+  /// has not read yet.
   override func flush() {
     guard case .proceed = state.flush() else { return letGo() }
     isFlushing = true
-    socket?.watchInput(false)
+    socket?.watchInput(true)
     port.setTimer(milliseconds: Self.flushMilliseconds)
     sendQueued()
+  }
+
+  /// Drops what a peer sends to a closing port.
+  private func discardInput() {
+    guard let descriptor = socket?.descriptor else { return }
+    let ended: ConnectionEnd? = unsafe withUnsafeTemporaryAllocation(
+      byteCount: Self.discardedBytes,
+      alignment: 1
+    ) { raw in
+      var budget = Self.inputBudgetBytes
+      while budget > 0 {
+        switch unsafe SocketCalls.receive(descriptor, into: raw.baseAddress!, count: raw.count) {
+        case .processed(0): return .closed
+        case .processed(let bytes): budget &-= bytes
+        case .wouldBlock: return nil
+        case .failed(let error): return .failed(error.number)
+        }
+      }
+      return nil
+    }
+    if let ended { perform(state.ended(ended)) }
   }
 
   /// Sends what is queued, and deals with what comes of it.
@@ -302,7 +330,11 @@ final class ConnectionPort: EidPort {
     case .allSent:
       self.socket?.watchOutput(false)
       updateBusy()
-      letGo()
+      if isFlushing {
+        SocketCalls.endOutput(socket.descriptor)
+      } else {
+        letGo()
+      }
       if restsOnceSent {
         restsOnceSent = false
         sending.rest()
@@ -344,6 +376,8 @@ final class ConnectionPort: EidPort {
       receivePackets()
     } else if state.awaitsHandshake {
       perform(.read(bytes: state.handshakeBytesWanted))
+    } else if isFlushing {
+      discardInput()
     } else {
       // Nothing may be read before it is asked for.
       socket?.watchInput(false)

@@ -126,6 +126,11 @@ enum SocketCalls {
     }
   }
 
+  /// shutdown(2) of the sending side. Where it fails, reading says why.
+  static func endOutput(_ descriptor: Int32) {
+    _ = shutdown(descriptor, Int32(SHUT_WR))
+  }
+
   /// strerror_r(3).
   static func text(of error: Errno) -> String {
     var buffer = [CChar](repeating: 0, count: 256)

@@ -336,7 +336,7 @@ struct Peer {
     if !bytes.isEmpty { return bytes }
     var probe: UInt8 = 0
     // A read of 0 bytes is the end only where it is not an error.
-    return read(descriptor, &probe, 1) == 0 ? nil : []
+    return recv(descriptor, &probe, 1, Int32(MSG_PEEK)) == 0 ? nil : []
   }
 
   /// Exactly `count` bytes, while ports send.

@@ -129,7 +129,8 @@ extension DriverTests {
       port.close()
       #expect(port.isOpen)
       #expect(peer.receiveToEnd() == joined(messages.map(long)))
-      #expect(port.stops == 1)
+      peer.close()
+      Machine.wait("it does not stop") { port.stops == 1 }
     }
 
     @Test func stagingBlockIsLetGoByTheTickOfAnIdlePort() {
@@ -237,7 +238,8 @@ extension DriverTests {
       #expect(port.timer == 0)
       port.close()
       #expect(peer.receiveToEnd() == long([1]) + long([2]))
-      #expect(port.stops == 1)
+      peer.close()
+      Machine.wait("it does not stop") { port.stops == 1 }
     }
   }
 
@@ -329,10 +331,18 @@ extension DriverTests {
       #expect(peer.receive(5) == long([1]))
       #expect(port.statistics == [0, 1, 0])
       #expect(port.control(.tick) == .ok)
-      #expect(port.control(.tick) == .ok)
-      port.endBatch()
       #expect(peer.receive(4) == [0, 0, 0, 0])
       #expect(port.statistics == [0, 2, 0])
+    }
+
+    @Test func errorOfATickFailsThePortOutsideOfTheCommand() {
+      let (port, _) = Port.inDataMode()
+      standin_fail_call(standin_sendmsg, EPIPE, 2)
+      #expect(port.control(.tick) == .ok)
+      #expect(port.isOpen)
+      port.endBatch()
+      #expect(!port.isOpen)
+      #expect(port.failure == "connection_closed")
     }
 
     @Test func tickIsLeftOutWhereThePeerDoesNotRead() {

@@ -8,7 +8,8 @@
 
 -export([senders_wait_for_a_stopped_peer/1, small_messages_wait_as_well/1,
          a_stuttering_peer_gets_all/1, ticks_pass_a_full_queue/1,
-         a_burst_before_disconnect_arrives/1, a_burst_before_halt_arrives/1,
+         a_burst_before_disconnect_arrives/1,
+         a_burst_to_a_peer_that_sends_arrives/1, a_burst_before_halt_arrives/1,
          a_burst_before_stop_arrives/1,
          a_stopped_peer_does_not_hold_up_halt/1,
          disconnect_frees_waiting_senders/1,
@@ -26,9 +27,10 @@ suite() ->
 all() ->
     [senders_wait_for_a_stopped_peer, small_messages_wait_as_well,
      a_stuttering_peer_gets_all, ticks_pass_a_full_queue,
-     a_burst_before_disconnect_arrives, a_burst_before_halt_arrives,
-     a_burst_before_stop_arrives, a_stopped_peer_does_not_hold_up_halt,
-     disconnect_frees_waiting_senders, other_nodes_are_served_meanwhile].
+     a_burst_before_disconnect_arrives, a_burst_to_a_peer_that_sends_arrives,
+     a_burst_before_halt_arrives, a_burst_before_stop_arrives,
+     a_stopped_peer_does_not_hold_up_halt, disconnect_frees_waiting_senders,
+     other_nodes_are_served_meanwhile].
 
 senders_wait_for_a_stopped_peer(_Config) ->
     stopped(20, 64 * ?KB, 10).
@@ -120,15 +122,32 @@ a_burst_before_halt_arrives(_Config) ->
 a_burst_before_stop_arrives(_Config) ->
     burst(fun(_Node) -> init:stop() end).
 
+%% Over TCP a close loses what is on its way when something comes in afterwards:
+%% inet_tcp loses messages here, eid_tcp reads on.
+a_burst_to_a_peer_that_sends_arrives(_Config) ->
+    eid_peers:only("eid_tcp"),
+    burst(fun(Node) -> true = erlang:disconnect_node(Node) end, fun talk/1).
+
+talk(NodeA) ->
+    Talker = spawn(fun() -> talk_on(NodeA, binary:copy(<<"y">>, ?KB)) end),
+    register(talker, Talker).
+
+talk_on(NodeA, Payload) ->
+    erlang:send({nobody, NodeA}, Payload, [noconnect]),
+    talk_on(NodeA, Payload).
+
 %% Sends more than the sockets hold, so that the port has the rest, and ends the
-%% connection. Nothing may come from the other side: over TCP a close loses what
-%% is on its way when something unread came in.
+%% connection.
 burst(Fun) ->
-    {A, #{node := NodeB} = B} =
+    burst(Fun, fun(_NodeA) -> true end).
+
+burst(Fun, Meanwhile) ->
+    {#{node := NodeA} = A, #{node := NodeB} = B} =
         eid_peers:pair(#{args => ["+zdbbl", "1"],
                          kernel => [{dist_auto_connect, never},
                                     {connect_all, false}]}),
     Sink = sink(B),
+    true = eid_peers:run(B, fun() -> Meanwhile(NodeA) end),
     ok = eid_peers:freeze(B),
     #{peer := PeerA} = A,
     Sent = eid_peers:run(A, fun() -> fill(Sink) end),

@@ -4,16 +4,20 @@
 %% so that one that dies takes nothing with it.
 -module(eid_eunit_SUITE).
 
--export([all/0, suite/0, settings/1, epmd/1, tcp_dist/1, socket/1]).
+-export([all/0, suite/0, settings/1, allow/1, epmd/1, tcp_dist/1,
+         socket/1]).
 
 suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [settings, epmd, tcp_dist, socket].
+    [settings, allow, epmd, tcp_dist, socket].
 
 settings(_Config) ->
     eunit(eid_settings_tests).
+
+allow(_Config) ->
+    eunit(eid_allow_tests).
 
 epmd(_Config) ->
     eunit(eid_epmd_tests).

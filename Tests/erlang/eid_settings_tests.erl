@@ -6,6 +6,7 @@
 
 -define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
                eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
+               eid_allow, eid_handshake_limit, eid_handshake_source_limit,
                eid_high_watermark, eid_low_watermark, eid_staging_limit,
                eid_unsent_limit, eid_near_receive_buffer,
                eid_receive_chunk]).
@@ -34,7 +35,9 @@ defaults() ->
     ?assertEqual(12345, eid_settings:get(erlang_port)),
     ?assertEqual(4243, eid_settings:get(docker_daemon_port)),
     ?assertEqual(docker, eid_settings:get(eid_lookup)),
-    ?assertEqual(5000, eid_settings:get(eid_lookup_timeout)).
+    ?assertEqual(5000, eid_settings:get(eid_lookup_timeout)),
+    ?assertEqual(512, eid_settings:get(eid_handshake_limit)),
+    ?assertEqual(256, eid_settings:get(eid_handshake_source_limit)).
 
 limits() ->
     [begin
@@ -44,7 +47,10 @@ limits() ->
      end || {Key, Values} <- [{erlang_port, [0, 1, 65535]},
                               {docker_daemon_port, [1, 65535]},
                               {eid_lookup, [docker, direct]},
-                              {eid_lookup_timeout, [1, 120000]}],
+                              {eid_lookup_timeout, [1, 120000]},
+                              {eid_allow, [[], ["10.0.0.0/8", "::1"]]},
+                              {eid_handshake_limit, [1, 1000000]},
+                              {eid_handshake_source_limit, [1, 1000000]}],
             Value <- Values].
 
 wrong_values() ->
@@ -57,7 +63,11 @@ wrong_values() ->
      end || {Key, Values} <- [{erlang_port, [-1, 65536, 1.0, "1", <<"1">>]},
                               {docker_daemon_port, [-1, 0, 65536, []]},
                               {eid_lookup, [dns, "direct", undefined]},
-                              {eid_lookup_timeout, [-1, 0, 120001, infinity]}],
+                              {eid_lookup_timeout, [-1, 0, 120001, infinity]},
+                              {eid_allow, ["10.0.0.0/8", ["10.0.0.0/33"],
+                                           [{10, 0, 0, 1}], none]},
+                              {eid_handshake_limit, [0, -1, infinity]},
+                              {eid_handshake_source_limit, [0, 1.0]}],
             Value <- Values].
 
 %% Those that are set go to the driver, which has the defaults.
@@ -104,7 +114,12 @@ sentence(Key, Value) ->
                   eid_lookup ->
                       "docker or direct";
                   eid_lookup_timeout ->
-                      "a number of milliseconds from 1 to 120000"
+                      "a number of milliseconds from 1 to 120000";
+                  eid_allow ->
+                      "a list of addresses and networks, such as "
+                          "[\"10.77.0.0/16\", \"fd00::1\"]";
+                  _ ->
+                      "a number of connections, at least 1"
               end,
     lists:flatten(io_lib:format("the kernel setting ~s is ~tp, but must be ~s",
                                 [Key, Value, Allowed])).
