@@ -116,11 +116,11 @@ ten_thousand_connections(_Config) ->
     Other = start(#{name => "other"}, []),
     New = start(#{name => "new"}, []),
     ok = eid_peers:connect(Other, Node),
-    Fresh = kept(Node),
+    Fresh = eid_peers:kept(Node),
     %% What is loaded and allocated only once.
     _ = served(Node, Other, New, fun() -> attack(Node, 800) end),
-    ok = as_before(Node, Fresh#{memory := infinity}),
-    Before = kept(Node),
+    ok = eid_peers:await_kept(Node, Fresh#{memory := infinity}),
+    Before = eid_peers:kept(Node),
     {Quiet, QuietNew} =
         served(Node, Other, New, fun() -> receive after 3000 -> ok end end),
     Said = length(eid_peers:logged(Node, ".")),
@@ -135,8 +135,8 @@ ten_thousand_connections(_Config) ->
     %% system decides.
     true = Call < max(2 * Quiet, 1000),
     true = Connect < max(2 * QuietNew, 20000),
-    ok = as_before(Node, Before#{memory := maps:get(memory, Before)
-                                     + 3000000}),
+    #{memory := Memory} = Before,
+    ok = eid_peers:await_kept(Node, Before#{memory := Memory + 3000000}),
     %% One line for the first, and one a second.
     Lines = [Line || Line <- lists:nthtail(Said, eid_peers:logged(Node, ".")),
                      re:run(Line, "eid: ") =/= nomatch],
@@ -149,7 +149,7 @@ descriptors_run_out(_Config) ->
     Other = start(#{name => "other"}, []),
     New = start(#{name => "new"}, []),
     ok = eid_peers:connect(Other, Node),
-    Before = kept(Node),
+    Before = eid_peers:kept(Node),
     {Quiet, _} = served(Node, Other, New,
                         fun() -> receive after 1000 -> ok end end),
     %% The backlog is full, and more wait.
@@ -166,7 +166,7 @@ descriptors_run_out(_Config) ->
     ok = eid_peers:connect(New, Node),
     true = eid_peers:call(New, erlang, disconnect_node,
                           [maps:get(node, Node)]),
-    ok = as_before(Node, Before#{memory := infinity}).
+    ok = eid_peers:await_kept(Node, Before#{memory := infinity}).
 
 %% What strangers do: each is told apart by how it goes on after it connected.
 attack(Node, Count) ->
@@ -285,30 +285,6 @@ start(Options, Kernel) ->
     eid_peers:start(Options#{kernel => [{connect_all, false},
                                         {dist_auto_connect, never}
                                         | Kernel]}).
-
-%% Waits for that. The memory is an upper bound.
-as_before(Node, #{memory := Bound} = Before) ->
-    Counts = maps:remove(memory, Before),
-    try
-        eid_peers:until(
-          fun() ->
-                  #{memory := Memory} = Now = kept(Node),
-                  maps:remove(memory, Now) =:= Counts andalso Memory < Bound
-          end)
-    catch
-        error:{deadline, _} -> error({kept, kept(Node), Before})
-    end.
-
-kept(#{os_pid := OsPid} = Node) ->
-    Kept = eid_peers:run(
-             Node,
-             fun() ->
-                     _ = [garbage_collect(Pid) || Pid <- processes()],
-                     #{ports => length(erlang:ports()),
-                       processes => length(processes()),
-                       memory => erlang:memory(total)}
-             end),
-    Kept#{descriptors => eid_proc:descriptors(OsPid)}.
 
 open(Node) ->
     open(Node, "127.0.0.1").

@@ -46,14 +46,14 @@ start(Config) ->
                               kernel => Kernel}),
     %% The memory is taken after the first use: some is allocated only once.
     %% The rest is taken before it: later, something may still be ending.
-    Fresh = kept(Node),
+    Fresh = eid_peers:kept(Node),
     ok = eid_peers:connect(Other, Node),
     disconnect(Other, Node),
     {ok, Socket} = open(Node),
     ok = gen_tcp:send(Socket, <<16#ffff:16>>),
     {error, closed} = gen_tcp:recv(Socket, 0, 5000),
     [_] = eid_peers:await_log(Node, "closed the connection"),
-    await_as_before(Node, Fresh#{memory := infinity}),
+    eid_peers:await_kept(Node, Fresh#{memory := infinity}),
     [{victim, Node}, {other, Other}, {counts, maps:remove(memory, Fresh)}
      | Config].
 
@@ -63,7 +63,7 @@ end_per_suite(_Config) ->
 init_per_testcase(_Case, Config) ->
     Node = proplists:get_value(victim, Config),
     Counts = proplists:get_value(counts, Config),
-    #{memory := Memory} = kept(Node),
+    #{memory := Memory} = eid_peers:kept(Node),
     eid_peers:until(fun() -> has_said_all(Node) end),
     [{before, Counts#{memory => Memory}},
      {said, length(eid_peers:logged(Node, "."))} | Config].
@@ -74,12 +74,12 @@ end_per_testcase(_Case, Config) ->
     Other = proplists:get_value(other, Config),
     #{memory := Memory} = Before = proplists:get_value(before, Config),
     try
-        await_as_before(Node, Before#{memory := Memory + 3000000}),
+        eid_peers:await_kept(Node, Before#{memory := Memory + 3000000}),
         ok = eid_peers:connect(Other, Node),
         disconnect(Other, Node)
     catch
         error:Reason ->
-            {fail, {Reason, Before, kept(Node)}}
+            {fail, Reason}
     end.
 
 %% Whether nothing more will be said of what was refused so far.
@@ -92,27 +92,6 @@ has_said_all(Node) ->
                   =:= [{message_queue_len, 0},
                        {current_function, {eid_refusals, init, 0}}]
       end).
-
-%% The memory is an upper bound.
-await_as_before(Node, #{memory := Bound} = Before) ->
-    eid_peers:until(
-      fun() ->
-              Now = kept(Node),
-              maps:remove(memory, Now) =:= maps:remove(memory, Before)
-                  andalso maps:get(memory, Now) < Bound
-      end).
-
-%% Ports, descriptors, processes and bytes that the node has.
-kept(#{os_pid := OsPid} = Node) ->
-    Kept = eid_peers:run(
-             Node,
-             fun() ->
-                     _ = [garbage_collect(Pid) || Pid <- processes()],
-                     #{ports => length(erlang:ports()),
-                       processes => length(processes()),
-                       memory => erlang:memory(total)}
-             end),
-    Kept#{descriptors => eid_proc:descriptors(OsPid)}.
 
 disconnect(Other, #{node := Node} = Victim) ->
     true = eid_peers:call(Other, erlang, disconnect_node, [Node]),

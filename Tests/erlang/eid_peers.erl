@@ -11,9 +11,10 @@
          note/1, pair/0, pair/1, only/1,
          kill/1, stop/1, freeze/1, thaw/1, is_up/2, call/4, run/2, run/3,
          connect/2, host/0, address/1, arguments/1, carrier/0, port/0,
-         temp/0, release/0, log/1, logged/2, await_log/2, until/1, until/2]).
+         temp/0, release/0, log/1, logged/2, await_log/2, kept/1,
+         await_kept/2, until/1, until/2]).
 
--export_type([peer/0, options/0]).
+-export_type([peer/0, options/0, kept/0]).
 
 -type peer() :: #{peer := pid(), node := node(), host := string(),
                   os_pid := string(), log := file:filename()}.
@@ -40,6 +41,12 @@
                      cookie => string(),
                      descriptors => pos_integer(),
                      keep => boolean()}.
+
+%% What a node has: counts, and bytes (as a bound, or `infinity').
+-type kept() :: #{ports := non_neg_integer(),
+                  processes := non_neg_integer(),
+                  descriptors := non_neg_integer(),
+                  memory := non_neg_integer() | infinity}.
 
 -define(WAIT_MS, 15000).
 
@@ -262,6 +269,32 @@ await_log(Peer, Pattern) ->
     catch
         error:{deadline, _} ->
             error({not_logged, Pattern, log(Peer)})
+    end.
+
+%% What the node has, garbage apart.
+-spec kept(peer()) -> kept().
+kept(#{os_pid := OsPid} = Peer) ->
+    Kept = run(Peer,
+               fun() ->
+                       _ = [garbage_collect(Pid) || Pid <- processes()],
+                       #{ports => length(erlang:ports()),
+                         processes => length(processes()),
+                         memory => erlang:memory(total)}
+               end),
+    Kept#{descriptors => eid_proc:descriptors(OsPid)}.
+
+%% Waits until the node has these again, and less memory than that.
+-spec await_kept(peer(), kept()) -> ok.
+await_kept(Peer, #{memory := Bound} = Wanted) ->
+    Counts = maps:remove(memory, Wanted),
+    try
+        until(fun() ->
+                      #{memory := Memory} = Now = kept(Peer),
+                      maps:remove(memory, Now) =:= Counts
+                          andalso Memory < Bound
+              end)
+    catch
+        error:{deadline, _} -> error({kept, kept(Peer), Wanted})
     end.
 
 %% ---------------------------------------------------------------------
