@@ -224,11 +224,12 @@ incoming(Peer, HSData) ->
 %% Says why a connection from outside came to nothing, unless dist_util has
 %% said it, or there is nothing to say.
 -spec refused(unknown | eid_socket:endpoint(), term(), term()) -> ok.
+refused(_Peer, {"nok", _, _}, _Reason) ->
+    %% Both nodes connected at once, and the other connection is kept. The
+    %% other node may know that already, and have closed before it is told.
+    ok;
 refused(Peer, {_Sent, _Received, Error}, Reason) when Error =/= none ->
     refused(Peer, Error, Reason);
-refused(_Peer, {"nok", _, none}, _Reason) ->
-    %% Both nodes connected at once, and the other connection is kept.
-    ok;
 refused(_Peer, {_, _, none}, {is_allowed, _}) ->
     ok;
 refused(_Peer, {_, _, none}, {check_dflags_failed, _}) ->

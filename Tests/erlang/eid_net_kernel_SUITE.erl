@@ -12,6 +12,7 @@
          start_and_stop_at_run_time/1, allow/1, wrong_cookie/1,
          a_cookie_for_each_node/1, another_node_than_it_was_asked_for/1,
          two_nodes_with_one_name/1, simultaneous_connects/1,
+         the_loser_of_simultaneous_connects_is_no_news/1,
          a_killed_node_is_down_at_once/1,
          a_restarted_node_is_another_one/1, halt_is_seen_at_once/1,
          idle_and_stopped_nodes/1, options_of_a_connection/1,
@@ -32,6 +33,7 @@ all() ->
      dynamic_names, remote_shell, start_and_stop_at_run_time, allow,
      wrong_cookie, a_cookie_for_each_node, another_node_than_it_was_asked_for,
      two_nodes_with_one_name, simultaneous_connects,
+     the_loser_of_simultaneous_connects_is_no_news,
      a_killed_node_is_down_at_once, a_restarted_node_is_another_one,
      halt_is_seen_at_once, idle_and_stopped_nodes, options_of_a_connection,
      options_of_new_connections, options_in_the_environment, dist_nodelay,
@@ -295,6 +297,36 @@ simultaneous_connects(_Config) ->
          eid_peers:until(fun() -> not eid_peers:is_up(B, A) end)
      end || _ <- lists:seq(1, 50)],
     <<>> = eid_peers:log(A),
+    <<>> = eid_peers:log(B),
+    ok.
+
+%% The other node closes its own connection as soon as it has accepted ours,
+%% so it may be gone before it is told that it lost.
+the_loser_of_simultaneous_connects_is_no_news(_Config) ->
+    B = eid_peers:start(#{name => "b"}),
+    Other = eid_peers:host(),
+    NodeA = list_to_atom("a@" ++ Other),
+    {ok, Listener} = gen_tcp:listen(eid_peers:port(),
+                                    [binary, {active, false},
+                                     {ip, eid_peers:address(Other)}]),
+    _ = spawn_link(fun() ->
+                           eid_peers:call(B, net_kernel, connect_node,
+                                          [NodeA])
+                   end),
+    {ok, _} = gen_tcp:accept(Listener, 5000),
+    Connecting = eid_peers:kept(B),
+    [begin
+         {ok, Lost} = gen_tcp:connect(eid_peers:address(B),
+                                      eid_peers:port(),
+                                      [binary, {active, false},
+                                       {linger, {true, 0}}]),
+         Name = atom_to_binary(NodeA),
+         Flags = element(2, erts_internal:get_dflags()),
+         Packet = <<$N, Flags:64, 1:32, (byte_size(Name)):16, Name/binary>>,
+         ok = gen_tcp:send(Lost, [<<(byte_size(Packet)):16>>, Packet]),
+         ok = gen_tcp:close(Lost)
+     end || _ <- lists:seq(1, 20)],
+    eid_peers:await_kept(B, Connecting#{memory := infinity}),
     <<>> = eid_peers:log(B),
     ok.
 
