@@ -133,8 +133,8 @@ ten_thousand_connections(_Config) ->
            [?CONNECTIONS, Seconds, Call, Quiet, Connect, QuietNew]),
     %% All of it happens on the same cores; below a millisecond the operating
     %% system decides.
-    true = Call < max(2 * Quiet, 1000),
-    true = Connect < max(2 * QuietNew, 20000),
+    true = eid_peers:sanitized() orelse Call < max(2 * Quiet, 1000),
+    true = eid_peers:sanitized() orelse Connect < max(2 * QuietNew, 20000),
     #{memory := Memory} = Before,
     ok = eid_peers:await_kept(Node, Before#{memory := Memory + 3000000}),
     %% One line for the first, and one a second.
@@ -161,7 +161,7 @@ descriptors_run_out(_Config) ->
     Call = median([call_time(Node, Other) || _ <- lists:seq(1, 200)]),
     ct:pal("~w open; a call ~w us, before ~w us",
            [length(Sockets), Call, Quiet]),
-    true = Call < max(2 * Quiet, 1000),
+    true = eid_peers:sanitized() orelse Call < max(2 * Quiet, 1000),
     [ok = gen_tcp:close(Socket) || Socket <- Sockets],
     ok = eid_peers:connect(New, Node),
     true = eid_peers:call(New, erlang, disconnect_node,

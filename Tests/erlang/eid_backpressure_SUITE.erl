@@ -44,7 +44,7 @@ stopped(Senders, Size, AtLeast) ->
     {A, B} = eid_peers:pair(),
     Sink = sink(B),
     ok = eid_peers:freeze(B),
-    Before = eid_peers:call(A, erlang, memory, [total]),
+    Before = eid_peers:call(A, eid_peers, memory, [total]),
     Pids = senders(A, Sink, Senders, Size),
     all_wait(A, Pids),
     false = eid_peers:run(A, fun() ->
@@ -54,7 +54,7 @@ stopped(Senders, Size, AtLeast) ->
                                          erlang:send(Sink, more, [nosuspend])
                                  end),
     Sent = sent(A, Pids),
-    Waiting = eid_peers:call(A, erlang, memory, [total]),
+    Waiting = eid_peers:call(A, eid_peers, memory, [total]),
     %% The VM's own limit is 1 MB and the driver's queue half of that; each
     %% sender has one message in its hands.
     true = Waiting - Before < 16 * ?MB + 2 * Senders * Size,

@@ -215,8 +215,8 @@ settled(#{os_pid := OsPid} = Peer) ->
                                      || Pid <- processes()],
                                     {length(erlang:ports()),
                                      length(processes()),
-                                     erlang:memory(binary),
-                                     erlang:memory(total)}
+                                     eid_peers:memory(binary),
+                                     eid_peers:memory(total)}
                             end),
     {{Ports, Processes, eid_proc:descriptors(OsPid)},
      [Binary, Total, eid_proc:resident_bytes(OsPid)]}.

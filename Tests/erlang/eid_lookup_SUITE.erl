@@ -420,7 +420,7 @@ answers_without_end(Config) ->
                   [Head, "\r\n{\"x\":\""], [Head, "\r\n{\"x\":[1"]],
                  [["8000\r\n", Spaces, "\r\n"], Spaces,
                   lists:duplicate(16#4000, ",1")])),
-    Memory = eid_peers:call(A, erlang, memory, [total]),
+    Memory = eid_peers:call(A, eid_peers, memory, [total]),
     ok = start_pulse(A),
     %% They reach the limit, unless the machine is too slow for that.
     Results = each(A, Containers,
@@ -722,5 +722,5 @@ pulse(Longest, Most) ->
         {stop, From} -> From ! {pulse, Longest, Most}
     after 5 ->
             Gap = erlang:monotonic_time(millisecond) - Start,
-            pulse(max(Longest, Gap), max(Most, erlang:memory(total)))
+            pulse(max(Longest, Gap), max(Most, eid_peers:memory(total)))
     end.

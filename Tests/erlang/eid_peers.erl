@@ -10,9 +10,9 @@
 -export([start_keeper/0, stop_kept/0, start/0, start/1, start_all/1,
          note/1, pair/0, pair/1, only/1,
          kill/1, stop/1, freeze/1, thaw/1, is_up/2, call/4, run/2, run/3,
-         connect/2, host/0, address/1, arguments/1, carrier/0, port/0,
-         temp/0, release/0, log/1, logged/2, await_log/2, kept/1,
-         await_kept/2, until/1, until/2]).
+         connect/2, host/0, address/1, arguments/1, carrier/0, sanitized/0,
+         port/0, temp/0, release/0, log/1, logged/2, await_log/2, kept/1,
+         await_kept/2, memory/1, until/1, until/2]).
 
 -export_type([peer/0, options/0, kept/0]).
 
@@ -279,9 +279,17 @@ kept(#{os_pid := OsPid} = Peer) ->
                        _ = [garbage_collect(Pid) || Pid <- processes()],
                        #{ports => length(erlang:ports()),
                          processes => length(processes()),
-                         memory => erlang:memory(total)}
+                         memory => memory(total)}
                end),
     Kept#{descriptors => eid_proc:descriptors(OsPid)}.
+
+%% What the VM that this runs in says of its memory; nothing where it has handed
+%% that to malloc (Tests/erlang/run --sanitizer), and does not know.
+-spec memory(total | binary) -> non_neg_integer().
+memory(Type) ->
+    try erlang:memory(Type)
+    catch error:notsup -> 0
+    end.
 
 %% Waits until the node has these again, and less memory than that.
 -spec await_kept(peer(), kept()) -> ok.
@@ -322,6 +330,11 @@ address(Host) ->
 -spec port() -> inet:port_number().
 port() ->
     list_to_integer(os:getenv("EID_TEST_PORT")).
+
+%% Whether the nodes run with the address sanitizer: then they are slow.
+-spec sanitized() -> boolean().
+sanitized() ->
+    os:getenv("EID_TEST_SANITIZER") =/= "".
 
 -spec carrier() -> string().
 carrier() ->
