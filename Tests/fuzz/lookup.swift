@@ -32,12 +32,12 @@ private func outcome(
   var lookup = lookup
   var start = 0
   while start < answer.count {
-    let piece = Array(answer[start..<min(start + pieces, answer.count)])
-    if case .done(let result) = lookup.receive(piece.span) {
+    let end = min(start + pieces, answer.count)
+    if case .done(let result) = lookup.receive(answer.span.extracting(start..<end)) {
       check(lookup.connectionClosed() == result, "another result at the end")
       return result
     }
-    start += piece.count
+    start = end
   }
   return lookup.connectionClosed()
 }
