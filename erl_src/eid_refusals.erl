@@ -3,9 +3,13 @@
 %% What is said of connections that were refused: of the first one at once, of
 %% those that follow one line a second, with their number. Whoever opens
 %% thousands of connections must not fill the log.
+%%
+%% That holds for what dist_util says as well, of a wrong cookie, for example: a
+%% filter of logger takes it from the processes that run a handshake.
 -module(eid_refusals).
 
--export([start_link/0, note/3, init/0]).
+-export([start_link/0, handshake_begins/1, handshake_ended/0, note/3,
+         filter/2, init/0]).
 
 -define(WINDOW_MS, 1000).
 
@@ -19,7 +23,35 @@ start_link() ->
     %% That of a net_kernel that was stopped may not have ended yet.
     _ = catch unregister(?MODULE),
     true = register(?MODULE, spawn_link(?MODULE, init, [])),
+    %% There already, where an acceptor was before.
+    _ = logger:add_primary_filter(?MODULE, {fun ?MODULE:filter/2, none}),
     ok.
+
+%% From now on, what this process logs is of a connection from Peer.
+-spec handshake_begins(unknown | eid_socket:endpoint()) -> ok.
+handshake_begins(Peer) ->
+    _ = put(?MODULE, Peer),
+    ok.
+
+-spec handshake_ended() -> ok.
+handshake_ended() ->
+    _ = erase(?MODULE),
+    ok.
+
+%% Logger calls it in the process that logs, for each of its events.
+-spec filter(logger:log_event(), none) -> logger:filter_return().
+filter(Event, none) ->
+    case get(?MODULE) of
+        undefined ->
+            ignore;
+        Peer ->
+            try ?MODULE ! {logged, eid_socket:format(Peer), Event} of
+                _ -> stop
+            catch
+                %% There is no acceptor any more.
+                error:badarg -> ignore
+            end
+    end.
 
 %% A connection from Peer was closed. Reason is a term to match on, Sentence
 %% says what is wrong and what to do.
@@ -34,6 +66,9 @@ init() ->
     receive
         {refused, Peer, Reason, Sentence} ->
             eid_report:refused(Peer, Reason, Sentence),
+            window();
+        {logged, _Peer, Event} ->
+            eid_report:log(Event),
             window()
     end.
 
@@ -56,7 +91,20 @@ gather(End, Refused) ->
     receive
         {refused, Peer, Reason, Sentence} ->
             {Count, _, _} = maps:get(Reason, Refused, {0, "", ""}),
-            gather(End, Refused#{Reason => {Count + 1, Peer, Sentence}})
+            gather(End, Refused#{Reason => {Count + 1, Peer, Sentence}});
+        {logged, Peer, #{msg := Message} = Event} ->
+            Reason = {logged, kind(Message)},
+            {Count, _, _} = maps:get(Reason, Refused, {0, "", ""}),
+            gather(End, Refused#{Reason => {Count + 1, Peer,
+                                            eid_report:line(Event)}})
     after max(0, End - erlang:monotonic_time(millisecond)) ->
             Refused
     end.
+
+%% What messages have in common that differ in the node's name only.
+-spec kind({io:format(), [term()]} | {report, logger:report()}
+           | {string, unicode:chardata()}) -> term().
+kind({report, #{label := Label}}) -> Label;
+kind({report, _}) -> report;
+kind({string, _}) -> string;
+kind({Format, _}) -> Format.

@@ -7,8 +7,8 @@
 %% of OTP's domains and those that have none.
 -module(eid_report).
 
--export([connect_failed/3, refused/3, refused_more/1, warning/2, error/2,
-         format/1]).
+-export([connect_failed/3, refused/3, refused_more/1, log/1, line/1, warning/2,
+         error/2, format/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -44,6 +44,21 @@ refused_more(Refused) ->
                         ["closed ", integer_to_list(Count),
                          " more connections: ", lists:join("; ", Parts)]),
                  metadata()).
+
+%% Logs another's event, as it would have been.
+-spec log(logger:log_event()) -> ok.
+log(#{level := Level, msg := {string, Text}, meta := Metadata}) ->
+    logger:log(Level, Text, Metadata);
+log(#{level := Level, msg := {report, Report}, meta := Metadata}) ->
+    logger:log(Level, Report, Metadata);
+log(#{level := Level, msg := {Format, Arguments}, meta := Metadata}) ->
+    logger:log(Level, Format, Arguments, Metadata).
+
+%% An event's message, in one line.
+-spec line(logger:log_event()) -> string().
+line(Event) ->
+    lists:flatten(logger_formatter:format(
+                    Event, #{template => [msg], single_line => true})).
 
 -spec warning(atom(), iodata()) -> ok.
 warning(Event, Sentence) ->

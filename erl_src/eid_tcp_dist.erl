@@ -206,6 +206,7 @@ do_accept(Kernel, Acceptor, Socket, MyNode, Allowed, SetupTime) ->
 %% Runs the handshake, and then the connection for as long as it lasts.
 -spec incoming(unknown | eid_socket:endpoint(), #hs_data{}) -> no_return().
 incoming(Peer, HSData) ->
+    ok = eid_refusals:handshake_begins(Peer),
     try
         dist_util:handshake_other_started(HSData)
     catch
@@ -472,6 +473,7 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
              f_setopts_post_nodeup =
                  fun(S) ->
                          put(?MODULE, up),
+                         ok = eid_refusals:handshake_ended(),
                          eid_socket:start_delivery(S)
                  end,
              f_getll = fun(S) -> {ok, S} end,

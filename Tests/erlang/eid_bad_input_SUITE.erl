@@ -9,7 +9,8 @@
 
 -export([random_bytes/1, http_request/1, tls_hello/1,
          oversized_handshake_packet/1, empty_handshake_packet/1, half_a_name/1,
-         half_of_the_handshake/1, wrong_cookie/1, impossible_names/1,
+         half_of_the_handshake/1, wrong_cookie/1, many_wrong_cookies/1,
+         impossible_names/1,
          old_handshake/1, connect_and_close_a_thousand_times/1, resets/1,
          silence_and_single_bytes/1, many_silent_connections/1,
          garbage_after_the_handshake/1, oversized_packet/1,
@@ -17,6 +18,8 @@
          a_promise_of_two_gigabytes/1, no_descriptors_left/1]).
 
 -define(SETUP_SECONDS, 2).
+-define(LIAR, "Connection attempt from node 'liar@127.0.0.1' rejected. "
+        "Invalid challenge reply").
 
 suite() ->
     [{timetrap, {seconds, 60}}].
@@ -24,9 +27,9 @@ suite() ->
 all() ->
     [random_bytes, http_request, tls_hello, oversized_handshake_packet,
      empty_handshake_packet, half_a_name, half_of_the_handshake, wrong_cookie,
-     impossible_names, old_handshake, connect_and_close_a_thousand_times,
-     resets, silence_and_single_bytes, many_silent_connections,
-     garbage_after_the_handshake, oversized_packet,
+     many_wrong_cookies, impossible_names, old_handshake,
+     connect_and_close_a_thousand_times, resets, silence_and_single_bytes,
+     many_silent_connections, garbage_after_the_handshake, oversized_packet,
      a_reset_connection_is_a_closed_one, half_a_packet,
      a_promise_of_two_gigabytes, no_descriptors_left].
 
@@ -143,12 +146,22 @@ half_of_the_handshake(Config) ->
     says(Config, 1, "closed in the middle of the handshake").
 
 wrong_cookie(Config) ->
+    lie(Config),
+    says(Config, 1, ?LIAR).
+
+%% Those are dist_util's lines, but no more than one a second either.
+many_wrong_cookies(Config) ->
+    Start = erlang:monotonic_time(second),
+    [lie(Config) || _ <- lists:seq(1, 200)],
+    says(Config, 200, ?LIAR),
+    said_at_most(Config, 3 + erlang:monotonic_time(second) - Start).
+
+lie(Config) ->
     {ok, Socket} = open(Config),
     _ = challenged(Socket, <<"liar@127.0.0.1">>),
     ok = gen_tcp:send(Socket, packet([$r, <<1:32>>, <<0:128>>])),
     {error, closed} = gen_tcp:recv(Socket, 0, 5000),
-    says(Config, 1, "Connection attempt from node 'liar@127.0.0.1' "
-         "rejected. Invalid challenge reply").
+    ok = gen_tcp:close(Socket).
 
 impossible_names(Config) ->
     Names = [<<>>, <<"@">>, <<"noat">>, <<"a@b@c">>, <<"a@">>, <<"@b">>,
