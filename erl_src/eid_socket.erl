@@ -9,14 +9,29 @@
 
 -export([load/0, listen/2, accept/1, connect/4, send/2, recv/2,
          controlling_process/2, close/1, enter_data_mode/1,
-         start_delivery/1, tick/1, getstat/1, setopts/2, getopts/2,
-         peername/1, sockname/1, format/1, lookup/5, opcodes/0,
+         start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
+         getopts/2, peername/1, sockname/1, format/1, lookup/5, opcodes/0,
          driver_opcodes/0]).
 
--export_type([socket/0, endpoint/0]).
+-export_type([socket/0, endpoint/0, traffic/0]).
 
 -type socket() :: port().
 -type endpoint() :: {inet:ip_address(), inet:port_number()}.
+
+%% What a connection has carried so far, both sides of the handshake included.
+%% Packets are the VM's: a message, a fragment of a long one, or a tick.
+-type traffic() :: #{received_packets := non_neg_integer(),
+                     sent_packets := non_neg_integer(),
+                     received_bytes := non_neg_integer(),
+                     sent_bytes := non_neg_integer(),
+                     %% What waits in the driver.
+                     queued_bytes := non_neg_integer(),
+                     %% Whether senders wait, how often and how long they did.
+                     busy := boolean(),
+                     busy_count := non_neg_integer(),
+                     busy_microseconds := non_neg_integer(),
+                     %% As the kernel has smoothed it.
+                     round_trip_microseconds := pos_integer() | undefined}.
 
 -define(DRIVER, "eid_drv").
 
@@ -37,6 +52,7 @@
 -define(PEERNAME, 14).
 -define(SOCKNAME, 15).
 -define(LOOKUP, 16).
+-define(TRAFFIC, 17).
 
 %% The other half of these is SocketOption.swift.
 -define(INTEGER_OPTIONS,
@@ -110,7 +126,7 @@ opcodes() ->
      {enter_data_mode, ?ENTER_DATA_MODE},
      {start_delivery, ?START_DELIVERY}, {tick, ?TICK}, {getstat, ?GETSTAT},
      {setopts, ?SETOPTS}, {getopts, ?GETOPTS}, {peername, ?PEERNAME},
-     {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}].
+     {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}, {traffic, ?TRAFFIC}].
 
 %% The opcodes as the driver has them.
 -spec driver_opcodes() -> [{atom(), pos_integer()}].
@@ -266,6 +282,29 @@ getstat(Socket) ->
     case control(Socket, ?GETSTAT, []) of
         {ok, <<Received:64, Sent:64, Pending:64>>} ->
             {ok, Received, Sent, Pending};
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec traffic(socket()) -> {ok, traffic()} | {error, atom()}.
+traffic(Socket) ->
+    case control(Socket, ?TRAFFIC, []) of
+        {ok, <<ReceivedPackets:64, SentPackets:64, ReceivedBytes:64,
+               SentBytes:64, Queued:64, Busy:64, BusyCount:64, BusyTime:64,
+               RoundTrip:64>>} ->
+            {ok, #{received_packets => ReceivedPackets,
+                   sent_packets => SentPackets,
+                   received_bytes => ReceivedBytes,
+                   sent_bytes => SentBytes,
+                   queued_bytes => Queued,
+                   busy => Busy =:= 1,
+                   busy_count => BusyCount,
+                   busy_microseconds => BusyTime,
+                   round_trip_microseconds =>
+                       case RoundTrip of
+                           0 -> undefined;
+                           _ -> RoundTrip
+                       end}};
         {error, _} = Error ->
             Error
     end.

@@ -32,6 +32,16 @@ long eid_shortest_round_trip(int socket) {
   return microseconds == UINT32_MAX ? -1 : (long)microseconds;
 }
 
+long eid_smoothed_round_trip(int socket) {
+  struct tcp_info info;
+  socklen_t length = sizeof(info);
+  memset(&info, 0, sizeof(info));
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+      info.tcpi_rtt == 0)
+    return -1;
+  return (long)info.tcpi_rtt;
+}
+
 int eid_unlock_receive_buffer(int socket) {
   enum { BUF_LOCK = 72, RCVBUF_LOCKED = 2 };
   int locks = 0;

@@ -17,6 +17,8 @@ public enum ControlCommand: Equatable, Sendable {
   case startDelivery
   case tick
   case statistics
+  /// What the port has carried so far.
+  case traffic
   case setOptions([SocketOption])
   case getOptions([SocketOption.Query])
   case peerName
@@ -46,6 +48,7 @@ public enum ControlCommand: Equatable, Sendable {
     case .startDelivery: command = .startDelivery
     case .tick: command = .tick
     case .statistics: command = .statistics
+    case .traffic: command = .traffic
     case .peerName: command = .peerName
     case .socketName: command = .socketName
     case .accept: command = cursor.uint32(bytes).map { .accept(request: $0) }

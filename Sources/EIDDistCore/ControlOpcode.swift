@@ -20,6 +20,7 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
   case peerName = 14
   case socketName = 15
   case lookup = 16
+  case traffic = 17
 
   /// The name in Erlang's table.
   public var name: String {
@@ -40,6 +41,7 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
     case .peerName: "peername"
     case .socketName: "sockname"
     case .lookup: "lookup"
+    case .traffic: "traffic"
     }
   }
 }

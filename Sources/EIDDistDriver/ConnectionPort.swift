@@ -34,6 +34,12 @@ final class ConnectionPort: EidPort {
   /// Of these, the ones that may each have an answer: no fragments of long messages.
   private var receivedSmallPackets: UInt64 = 0
   private var sentPackets: UInt64 = 0
+  private var receivedBytes: UInt64 = 0
+  /// How often the port became busy.
+  private var busyCount: UInt64 = 0
+  /// For how long it was, up to the last time that it became ready.
+  private var busyMicroseconds: UInt64 = 0
+  private var busySince: Int64 = 0
 
   /// Makes the port of an accepted connection, owned by `owner`.
   ///
@@ -96,6 +102,8 @@ final class ConnectionPort: EidPort {
       return .ok(
         bigEndian(receivedPackets) + bigEndian(sentPackets) + bigEndian(UInt64(sending.byteCount))
       )
+    case .traffic:
+      return .ok(traffic())
     case .setOptions(let options):
       let reply = setOptions(options, on: socket)
       if case .ok = reply { tune(options) }
@@ -109,6 +117,20 @@ final class ConnectionPort: EidPort {
     case .opcodes, .listen, .accept, .lookup:
       return .badArgument
     }
+  }
+
+  /// `<<ReceivedPackets:64, SentPackets:64, ReceivedBytes:64, SentBytes:64, QueuedBytes:64,
+  /// IsBusy:64, BusyCount:64, BusyMicroseconds:64, RoundTripMicroseconds:64>>`, the last one 0
+  /// where the kernel does not know it.
+  private func traffic() -> [UInt8] {
+    var microseconds = busyMicroseconds
+    if busy.isBusy { microseconds &+= UInt64(max(0, port.microseconds - busySince)) }
+    let roundTrip = socket.flatMap { SocketCalls.smoothedRoundTrip($0.descriptor) } ?? 0
+    let counts: [UInt64] = [
+      receivedPackets, sentPackets, receivedBytes, sending.sentBytes, UInt64(sending.byteCount),
+      busy.isBusy ? 1 : 0, busyCount, microseconds, UInt64(roundTrip),
+    ]
+    return counts.flatMap { bigEndian($0) }
   }
 
   private func connect(
@@ -352,8 +374,13 @@ final class ConnectionPort: EidPort {
   private func updateBusy() {
     switch busy.queued(sending.byteCount, tuning) {
     case .none: break
-    case .becomeBusy: port.setBusy(true)
-    case .becomeReady: port.setBusy(false)
+    case .becomeBusy:
+      busyCount &+= 1
+      busySince = port.microseconds
+      port.setBusy(true)
+    case .becomeReady:
+      busyMicroseconds &+= UInt64(max(0, port.microseconds - busySince))
+      port.setBusy(false)
     }
   }
 
@@ -394,6 +421,7 @@ final class ConnectionPort: EidPort {
       case .ended(let end):
         return perform(state.ended(end))
       case .received(let bytes, let filledRoom):
+        receivedBytes &+= UInt64(bytes)
         guard deliverPackets() else { return }
         // A read that left room has emptied the socket: another would only say so. One that
         // brought a tick alone tells of an idle peer.
@@ -430,6 +458,7 @@ final class ConnectionPort: EidPort {
       case .processed(0):
         return state.ended(.closed)
       case .processed(let bytes):
+        receivedBytes &+= UInt64(bytes)
         let action = state.read(
           unsafe Span(
             _unsafeElements: UnsafeBufferPointer(

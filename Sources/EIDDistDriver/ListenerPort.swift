@@ -29,7 +29,7 @@ final class ListenerPort: EidPort {
     case .socketName:
       return socketName(of: socket)
     case .connect, .send, .receive, .enterDataMode, .startDelivery, .tick, .statistics,
-      .peerName, .lookup:
+      .traffic, .peerName, .lookup:
       return .badArgument
     }
   }

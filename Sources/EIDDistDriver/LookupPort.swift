@@ -44,7 +44,8 @@ final class LookupPort: EidPort {
       // The port is closed right after.
       return .ok
     case .opcodes, .listen, .accept, .connect, .send, .receive, .enterDataMode,
-      .startDelivery, .tick, .statistics, .setOptions, .getOptions, .peerName, .socketName:
+      .startDelivery, .tick, .statistics, .traffic, .setOptions, .getOptions, .peerName,
+      .socketName:
       return .badArgument
     }
   }

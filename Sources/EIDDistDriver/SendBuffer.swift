@@ -27,6 +27,8 @@ import EIDDistCore
   private var block: DriverPort.Binary?
   private var blockCapacity = 0
   private var blockUsed = 0
+  /// Bytes that the socket has taken so far.
+  private(set) var sentBytes: UInt64 = 0
 
   /// Bytes that wait.
   var byteCount: Int { unsafe queue.byteCount }
@@ -121,6 +123,7 @@ import EIDDistCore
       switch transfer {
       case .processed(let sent):
         unsafe queue.sent(sent) { unsafe DriverPort.release($0) }
+        sentBytes &+= UInt64(sent)
         // A short count means a full socket: asking again would only say so.
         if sent < offered { return .blocked }
       case .wouldBlock:

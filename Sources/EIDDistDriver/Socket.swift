@@ -170,6 +170,12 @@ enum SocketCalls {
     return microseconds < 0 ? nil : Int(microseconds)
   }
 
+  /// The round trip as the kernel has smoothed it, in microseconds; nil where it is unknown.
+  static func smoothedRoundTrip(_ descriptor: Int32) -> Int? {
+    let microseconds = eid_smoothed_round_trip(descriptor)
+    return microseconds < 0 ? nil : Int(microseconds)
+  }
+
   /// Fixes the receive buffer, or has the kernel size it again.
   static func perform(_ change: ReceiveWindow.Change, on descriptor: Int32) {
     switch change {

@@ -66,6 +66,7 @@ import Testing
       Valid(.startDelivery, [], .startDelivery),
       Valid(.tick, [], .tick),
       Valid(.statistics, [], .statistics),
+      Valid(.traffic, [], .traffic),
       Valid(.peerName, [], .peerName),
       Valid(.socketName, [], .socketName),
       Valid(.accept, [request], .accept(request: 258)),

@@ -259,7 +259,7 @@ extension DriverTests {
     @Test func otherRolesCommandsAreBadarg() {
       let listener = Port.listening()
       for opcode: ControlOpcode in [
-        .send, .enterDataMode, .startDelivery, .tick, .statistics, .peerName,
+        .send, .enterDataMode, .startDelivery, .tick, .statistics, .traffic, .peerName,
       ] {
         #expect(listener.control(opcode) == .badarg)
       }

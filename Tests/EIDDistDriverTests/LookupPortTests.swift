@@ -130,7 +130,9 @@ extension DriverTests {
 
     @Test func otherRolesCommandsAreBadarg() {
       let port = Port("eid_drv lookup")!
-      for opcode: ControlOpcode in [.opcodes, .send, .tick, .statistics, .peerName, .socketName] {
+      for opcode: ControlOpcode in [
+        .opcodes, .send, .tick, .statistics, .traffic, .peerName, .socketName,
+      ] {
         #expect(port.control(opcode) == .badarg)
       }
       port.output([1])

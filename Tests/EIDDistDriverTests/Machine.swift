@@ -250,6 +250,15 @@ struct Port: Equatable, CustomStringConvertible {
     return [0, 8, 16].map { bytes[$0..<$0 + 8].reduce(0) { $0 << 8 | UInt64($1) } }
   }
 
+  /// Packets received and sent, bytes received and sent, bytes that wait; whether the port is
+  /// busy, how often and how many microseconds it was; the round trip in microseconds.
+  var traffic: [UInt64] {
+    guard case .ok(let bytes) = control(.traffic), bytes.count == 72 else { return [] }
+    return stride(from: 0, to: 72, by: 8).map {
+      bytes[$0..<$0 + 8].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+  }
+
   /// The port number of the socket's own end.
   var localPort: UInt16 {
     guard case .ok(let bytes) = control(.socketName) else { return 0 }

@@ -29,6 +29,18 @@ extension DriverTests {
       #expect(port.statistics == [0, 4, 0])
     }
 
+    @Test func trafficIsCounted() {
+      let (port, peer) = Port.inDataMode()
+      #expect(port.traffic.dropLast() == [0, 0, 0, 0, 0, 0, 0, 0])
+      port.output([1, 2, 3])
+      #expect(port.traffic.dropLast() == [0, 1, 0, 0, 7, 0, 0, 0])
+      port.endBatch()
+      #expect(port.traffic.dropLast() == [0, 1, 0, 7, 0, 0, 0, 0])
+      peer.send(long([4]) + long([]))
+      Machine.wait("they do not come") { port.packetCount == 2 }
+      #expect(port.traffic.dropLast() == [2, 1, 9, 7, 0, 0, 0, 0])
+    }
+
     @Test func messageOfManyPartsIsOnePacket() {
       let (port, peer) = Port.inDataMode()
       port.output([131, 68], [], [1, 2, 3], pattern(3000), [4])
@@ -382,6 +394,7 @@ extension DriverTests {
         expected += long(message)
       }
       #expect(port.statistics[2] >= busy.highWatermark)
+      #expect(port.traffic[5...6] == [1, 1])
       // Output still comes while busy.
       port.output([7])
       expected += long([7])
@@ -393,6 +406,8 @@ extension DriverTests {
         return received.count >= expected.count
       }
       #expect(!port.isBusy)
+      #expect(port.traffic[5...6] == [0, 1])
+      #expect(port.traffic[7] > 0)
       let isWhole = isSame(received, expected)
       #expect(isWhole)
     }

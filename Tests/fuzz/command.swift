@@ -21,6 +21,7 @@ func run(_ input: [UInt8]) {
     check(lookup.container.count <= bytes.count, "a longer name than came")
     _ = try? ContainerReference(lookup.container)
   case .opcodes, .accept, .receive, .cancel, .enterDataMode, .startDelivery, .tick, .statistics,
+    .traffic,
     .getOptions, .peerName, .socketName:
     break
   }

@@ -47,6 +47,9 @@ int eid_accept4(int listener, struct sockaddr *_Nullable address,
 // be included beside it. In microseconds; -1 where it is not known.
 long eid_shortest_round_trip(int socket);
 
+// The kernel's smoothed round trip, in microseconds; -1 where it is not known.
+long eid_smoothed_round_trip(int socket);
+
 // SO_BUF_LOCK (Linux 5.15), which Glibc does not name yet: has the kernel size
 // the receive buffer again after SO_RCVBUF. 0, or -1 with errno.
 int eid_unlock_receive_buffer(int socket);
