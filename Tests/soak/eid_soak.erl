@@ -436,10 +436,10 @@ line(#sample{ms = Ms, phase = {Phase, Cycle}, node = Node,
 %% What the system has given to the process is never quite given back, for
 %% holes in it.
 -spec allowed(atom()) -> non_neg_integer().
-allowed(total) -> 2 * ?MB;
-allowed(binary) -> ?MB;
-allowed(driver) -> ?MB div 8;
-allowed(resident) -> 48 * ?MB;
+allowed(total) -> ?MB;
+allowed(binary) -> ?MB div 4;
+allowed(driver) -> ?MB div 32;
+allowed(resident) -> 24 * ?MB;
 %% Those of a module or two that are loaded late; far fewer than connections.
 allowed(atoms) -> 200;
 allowed(_) -> 0.

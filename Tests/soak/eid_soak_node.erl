@@ -776,6 +776,7 @@ grow(Kept) ->
     receive after 100 -> ok end,
     {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
     Child = spawn(fun() -> receive never -> ok end end),
-    Number = integer_to_list(erlang:unique_integer([positive])),
-    grow([Socket, Child, list_to_atom("grown_" ++ Number),
-          binary:copy(<<1>>, 500000) | Kept]).
+    Atoms = [list_to_atom(lists:concat([grown, Letter,
+                                        erlang:unique_integer()]))
+             || Letter <- "abcdef"],
+    grow([Socket, Child, Atoms, binary:copy(<<1>>, 500000) | Kept]).
