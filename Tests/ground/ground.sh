@@ -359,7 +359,7 @@ ground_containerd_start() {
   disown
 }
 
-# Starts a host's dockerd without waiting for it.
+# Starts a host's dockerd without waiting for it, with GROUND_DOCKERD_OPTIONS besides.
 ground_docker_launch() {
   local dir=$GROUND_DIR/$1 any=0.0.0.0
   # Where the kernel has IPv6, [::] is for both.
@@ -372,11 +372,14 @@ ground_docker_launch() {
     --exec-root "$dir/run" --pidfile "$dir/docker.pid" --containerd "$dir/containerd.sock" \
     --host "unix://$dir/docker.sock" --host "tcp://$any:$GROUND_API_PORT" --tls=false \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${GROUND_DIR##*/}/host$1" \
+    "${GROUND_DOCKERD_OPTIONS[@]}" \
     >>"$dir/dockerd.log" 2>&1 &
   printf '%s\n' $! >"$dir/dockerd.pid"
   # Else this shell would announce its end.
   disown
 }
+
+GROUND_DOCKERD_OPTIONS=()
 
 # Waits until a host's dockerd answers.
 ground_docker_wait() {
