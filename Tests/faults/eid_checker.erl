@@ -115,7 +115,8 @@ resume() ->
 settled() ->
     call(settled).
 
-%% From now on, well/0 tells when the next message came from each peer.
+%% From now on, well/0 tells when the next message came from each peer (or the
+%% first after a nodedown).
 -spec mark() -> ok.
 mark() ->
     call(mark).
@@ -280,11 +281,9 @@ answer({peers, Peers}, #state{me = Me, senders = Old} = State) ->
     _ = [begin unlink(Pid), exit(Pid, kill) end || {_, Pid} <- Gone],
     New = [{Peer, start_sender(Me, Peer, Node)}
            || {Peer, Node} <- Peers, not lists:keymember(Peer, 1, Keep)],
-    %% A new node of an old name is someone else.
-    In = maps:without([Peer || {Peer, _} <- Gone,
-                               maps:is_key(Peer, Wanted)], State#state.in),
-    ok = write_gone(maps:with([Peer || {Peer, _} <- Gone], State#state.in),
-                    State),
+    GonePeers = [Peer || {Peer, _} <- Gone],
+    ok = write_gone(maps:with(GonePeers, State#state.in), State),
+    In = maps:without(GonePeers, State#state.in),
     Names = maps:from_list([{Node, Peer} || {Peer, Node} <- Peers]),
     {ok, retry(State#state{peers = Wanted, in = In,
                            names = maps:merge(State#state.names, Names),
@@ -336,7 +335,7 @@ connection(What, Node, Reason, State) ->
 connected(nodeup, Known) ->
     Known#in{fresh = true};
 connected(nodedown, Known) ->
-    Known.
+    Known#in{after_mark = undefined}.
 
 %% Tries to reach those peers that this node does not see. This is what a
 %% program does that needs its peers.
