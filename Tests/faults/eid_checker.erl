@@ -18,7 +18,7 @@
 -module(eid_checker).
 
 -export([start/3, stop/0, peers/1, settle/0, resume/0, settled/0, mark/0,
-         well/0, events/2, flood/2, hoard/1, starve/1, starved/0]).
+         well/0, events/2, flood/2, hoard/1, starve/2, starved/0]).
 
 %% A message is of 10 bytes to 100 KB, and one in a hundred of 1 to 2 MB.
 -define(SMALLEST, 10).
@@ -133,14 +133,16 @@ well() ->
 events(Since, Peer) ->
     call({events, Since, Peer}).
 
-%% Sends MB large messages to a process (of no use) on another node, from a
-%% process of its own; gives that one.
+%% Sends so many messages of 1 MB to a process on another node, for as long as
+%% that is connected, from a process of its own; gives that one.
 -spec flood(pid() | {atom(), node()}, pos_integer()) -> pid().
 flood(To, MB) ->
     Message = rand:bytes(1000000),
     spawn(fun() ->
-                  _ = [erlang:send(To, {N, Message}, [noconnect])
-                       || N <- lists:seq(1, MB)]
+                  lists:all(fun(N) ->
+                                    ok =:= erlang:send(To, {N, Message},
+                                                       [noconnect])
+                            end, lists:seq(1, MB))
           end).
 
 %% A process with this name that keeps all that it gets, and reads nothing.
@@ -148,19 +150,20 @@ flood(To, MB) ->
 hoard(Name) ->
     register(Name, spawn(fun() -> receive after infinity -> ok end end)).
 
-%% Takes all descriptors, in a moment (for as long as it lasts, no file can be
-%% opened, not even for the answer to this call), and gives them back after so
-%% many milliseconds.
--spec starve(pos_integer()) -> ok.
-starve(Milliseconds) ->
+%% Takes all descriptors, in a moment, and gives them back after so many
+%% milliseconds; meanwhile Peer becomes one more peer. For as long as it lasts,
+%% no file can be opened, not even for the answer to a call.
+-spec starve(pos_integer(), {atom(), node()}) -> ok.
+starve(Milliseconds, Peer) ->
     _ = spawn(fun() ->
                       timer:sleep(500),
                       persistent_term:put(?MODULE, {hog(0), milliseconds()}),
+                      ok = call({peer, Peer}),
                       timer:sleep(Milliseconds)
               end),
     ok.
 
-%% How many files were opened in starve/1 until there was no descriptor left,
+%% How many files were opened in starve/2 until there was no descriptor left,
 %% and when that was.
 -spec starved() -> {non_neg_integer(), integer()}.
 starved() ->
@@ -289,6 +292,8 @@ answer({peers, Peers}, #state{me = Me, senders = Old} = State) ->
                            names = maps:merge(State#state.names, Names),
                            senders = maps:from_list(Keep ++ New),
                            settled = #{}})};
+answer({peer, Peer}, #state{peers = Peers} = State) ->
+    answer({peers, [Peer | maps:to_list(Peers)]}, State);
 answer(settle, State) ->
     {ok, tell_senders(settle, State#state{settled = #{}})};
 answer(resume, State) ->
