@@ -8,7 +8,7 @@
 -module(eid_report).
 
 -export([connect_failed/3, refused/3, refused_more/1, log/1, line/1, warning/2,
-         error/2, format/1]).
+         error/2, format/1, load_all/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -72,6 +72,18 @@ error(Event, Sentence) ->
 -spec format(logger:report()) -> {io:format(), [term()]}.
 format(#{text := Text}) ->
     {"eid: ~ts", [Text]}.
+
+%% Loads what logger needs for an event of ours, by formatting one.
+-spec load_all() -> ok.
+load_all() ->
+    Event = #{level => warning,
+              msg => {report, report(none, #{}, "")},
+              meta => (metadata())#{pid => self(), gl => group_leader(),
+                                    time => logger:timestamp()}},
+    %% As the default handler does.
+    _ = logger_formatter:format(Event, #{legacy_header => true,
+                                         single_line => false}),
+    ok.
 
 -spec report(atom(), map(), iodata()) -> logger:report().
 report(Event, Details, Sentence) ->

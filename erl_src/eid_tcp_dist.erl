@@ -70,6 +70,7 @@ listen(Name) ->
 listen(Name, Host) ->
     case eid_settings:check() of
         ok ->
+            load_all(),
             try
                 listen(Name, Host, epmd_module())
             catch
@@ -116,6 +117,17 @@ listen(Name, Host, Epmd) ->
               io_lib:format("cannot listen on port ~w: ~ts",
                             [First, inet:format_error(Reason)]))
     end.
+
+%% What is loaded on demand cannot be loaded once no descriptor is left:
+%% net_kernel would end for want of dist_util (and the distribution with it),
+%% and logger remove its handler for want of what writes its first event.
+-spec load_all() -> ok.
+load_all() ->
+    _ = code:ensure_modules_loaded([dist_util, erl_posix_msg, io,
+                                    eid_acceptor, eid_allow, eid_epmd,
+                                    eid_refusals, eid_report, eid_settings,
+                                    eid_socket]),
+    eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
 accept(Listener) ->
