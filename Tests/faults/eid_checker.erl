@@ -18,7 +18,8 @@
 -module(eid_checker).
 
 -export([start/3, stop/0, peers/1, settle/0, resume/0, settled/0, mark/0,
-         well/0, events/2, flood/2, hoard/1, starve/2, starved/0]).
+         well/0, events/2, flood/2, hoard/1, starve/2, starved/0,
+         finds_faults/0]).
 
 %% A message is of 10 bytes to 100 KB, and one in a hundred of 1 to 2 MB.
 -define(SMALLEST, 10).
@@ -178,6 +179,38 @@ hog(Count) ->
         {error, emfile} ->
             Count
     end.
+
+%% Whether the checker finds what can be wrong: it is fed with it.
+-spec finds_faults() -> ok.
+finds_faults() ->
+    State = #state{me = test, dir = "/tmp/checked"},
+    Good = fun(N) ->
+                   Content = {<<"some bytes">>, [N]},
+                   {message, peer, {1, 1}, 1, N, sum(N, Content), Content}
+           end,
+    Altered = setelement(7, Good(2), {<<"some bytez">>, [2]}),
+    Fed = fun(Messages) ->
+                  lists:foldl(fun(M, Known) -> received(M, Known, State) end,
+                              #in{}, Messages)
+          end,
+    Found = fun(Messages) -> (Fed(Messages))#in.violations end,
+    0 = Found([Good(1), Good(2), Good(3)]),
+    1 = Found([Good(2), Good(3)]),
+    1 = Found([Good(1), Good(3)]),
+    1 = Found([Good(1), Good(2), Good(2)]),
+    2 = Found([Good(2), Good(1)]),
+    1 = Found([Good(1), Altered]),
+    %% The end is missing, and is not.
+    Last = fun(N) ->
+                   Before = State#state{in = #{peer => Fed([Good(1)])}},
+                   #state{in = #{peer := Known}} =
+                       handle({fin, peer, self(), {1, 1}, 1, N}, Before),
+                   receive {fin_seen, _} -> ok end,
+                   Known#in.violations
+           end,
+    0 = Last(1),
+    1 = Last(2),
+    ok.
 
 -spec call(term()) -> term().
 call(Request) ->
