@@ -317,11 +317,8 @@ answer({peers, Peers}, #state{me = Me, senders = Old} = State) ->
     _ = [begin unlink(Pid), exit(Pid, kill) end || {_, Pid} <- Gone],
     New = [{Peer, start_sender(Me, Peer, Node)}
            || {Peer, Node} <- Peers, not lists:keymember(Peer, 1, Keep)],
-    GonePeers = [Peer || {Peer, _} <- Gone],
-    ok = write_gone(maps:with(GonePeers, State#state.in), State),
-    In = maps:without(GonePeers, State#state.in),
     Names = maps:from_list([{Node, Peer} || {Peer, Node} <- Peers]),
-    {ok, retry(State#state{peers = Wanted, in = In,
+    {ok, retry(State#state{peers = Wanted,
                            names = maps:merge(State#state.names, Names),
                            senders = maps:from_list(Keep ++ New),
                            settled = #{}})};
@@ -402,7 +399,9 @@ received({message, From, Epoch, First, N, Sum, Content}, Known, State) ->
             %% Sent on the new connection before the sender knew of it.
             Fresh, N > Last, Epoch =:= Before ->
                 Known#in{lost = Known#in.lost + N - Last - 1};
-            %% Another sender, or the first that is heard of one.
+            %% Another sender, or the first that is heard of one. (Of the
+            %% nodeup of a new node, which is not yet known here by its
+            %% name, nothing was seen.)
             Fresh, N =:= First, not Same;
             N =:= 1, not Same ->
                 Known;
@@ -449,13 +448,6 @@ write(#state{dir = File, in = In} = State) ->
         ok -> file:rename(File ++ ".new", File);
         {error, emfile} -> ok
     end.
-
-%% What is known of peers that are no more.
--spec write_gone(#{atom() => #in{}}, #state{}) -> ok.
-write_gone(In, State) when map_size(In) > 0 ->
-    file:write_file(State#state.dir ++ ".gone", lines(In, State), [append]);
-write_gone(_, _) ->
-    ok.
 
 -spec lines(#{atom() => #in{}}, #state{}) -> iolist().
 lines(In, #state{me = Me}) ->
