@@ -23,10 +23,8 @@ all() ->
      ten_thousand_connections, descriptors_run_out].
 
 init_per_suite(Config) ->
-    case eid_peers:carrier() of
-        "eid_tcp" -> Config;
-        _ -> {skip, "this is about eid_tcp"}
-    end.
+    ok = eid_peers:only("eid_tcp"),
+    Config.
 
 end_per_suite(_Config) ->
     ok.

@@ -34,12 +34,7 @@ all() ->
      a_promise_of_two_gigabytes, no_descriptors_left].
 
 init_per_suite(Config) ->
-    case eid_peers:carrier() of
-        "eid_tcp" -> start(Config);
-        _ -> {skip, "this is about eid_tcp"}
-    end.
-
-start(Config) ->
+    ok = eid_peers:only("eid_tcp"),
     %% What OTP sends to a node that it has just seen must not connect again.
     Kernel = [{connect_all, false}, {dist_auto_connect, never}],
     Node = eid_peers:start(#{name => "victim", keep => true,

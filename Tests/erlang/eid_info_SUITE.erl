@@ -18,10 +18,8 @@ all() ->
      senders_that_wait, another_carrier].
 
 init_per_suite(Config) ->
-    case eid_peers:carrier() of
-        "eid_tcp" -> Config;
-        _ -> {skip, "this is about eid_tcp"}
-    end.
+    ok = eid_peers:only("eid_tcp"),
+    Config.
 
 end_per_suite(_Config) ->
     ok.

@@ -24,8 +24,9 @@ all() ->
 
 %% An epmd of our own, on a port of our own.
 init_per_suite(Config) ->
-    case {eid_peers:carrier(), epmd()} of
-        {"eid_tcp", Epmd} when is_list(Epmd) ->
+    ok = eid_peers:only("eid_tcp"),
+    case epmd() of
+        Epmd when is_list(Epmd) ->
             Hosts = [eid_peers:host() || _ <- lists:seq(1, ?HOSTS)],
             Port = eid_peers:port() + 2,
             Self = self(),
@@ -38,10 +39,8 @@ init_per_suite(Config) ->
                 {'DOWN', Monitor, _, _, Reason} -> error(Reason)
             end,
             [{hosts, Hosts}, {epmd_port, Port}, {keeper, Keeper} | Config];
-        {"eid_tcp", false} ->
-            {skip, "there is no epmd"};
-        _ ->
-            {skip, "this is about eid_tcp"}
+        false ->
+            {skip, "there is no epmd"}
     end.
 
 end_per_suite(Config) ->

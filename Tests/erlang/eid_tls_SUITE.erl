@@ -24,10 +24,8 @@ all() ->
 
 init_per_suite(Config) ->
     %% All that is done here is done once, whatever the carrier of the run.
-    case eid_peers:carrier() of
-        "eid_tcp" -> [{has_ssl, has_ssl()} | Config];
-        _ -> {skip, "this is about eid_tcp"}
-    end.
+    ok = eid_peers:only("eid_tcp"),
+    [{has_ssl, has_ssl()} | Config].
 
 end_per_suite(_Config) ->
     ok.
