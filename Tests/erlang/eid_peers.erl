@@ -160,7 +160,8 @@ pair(Options) ->
     ok = connect(A, B),
     {A, B}.
 
-%% Skips the test case, or the whole suite, unless the run is about this carrier.
+%% Skips the test case, or the whole suite, unless the run is about this
+%% carrier.
 -spec only(string()) -> ok.
 only(Carrier) ->
     carrier() =:= Carrier

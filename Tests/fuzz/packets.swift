@@ -38,7 +38,7 @@ func run(_ input: [UInt8]) {
       case .packet(let offset, let length):
         check(delivered < expected.count, "a packet more")
         check(
-          Array(chunk[offset..<offset + length]) == Array(stream[expected[delivered]]),
+          same(chunk[offset..<offset + length], stream[expected[delivered]]),
           "other bytes"
         )
         delivered += 1

@@ -9,8 +9,8 @@ func run(_ input: [UInt8]) {
   var hold = BatchHold()
   var tuning = Tuning()
   var isBusy = false
-  /// Buffer and offset of each byte that waits.
-  var waiting: [(buffer: Int, offset: Int)] = []
+  /// What waits.
+  var waiting: [Run] = []
   var references: [Int: Int] = [:]
   var ends: [Int: Int] = [:]
   var sent: UInt64 = 0
@@ -31,7 +31,7 @@ func run(_ input: [UInt8]) {
       if !queue.append(buffer, offset: offset, length: length) {
         references[buffer, default: 0] += 1
       }
-      waiting += (offset..<offset + length).map { (buffer, $0) }
+      waiting.append(Run(buffer: buffer, offset: offset, length: length))
       sent += 1
     case 2:
       let count = decisions.below(80)
@@ -39,7 +39,7 @@ func run(_ input: [UInt8]) {
         references[buffer, default: 0] -= 1
         check(references[buffer]! >= 0, "buffer \(buffer) let go twice")
       }
-      waiting.removeFirst(min(count, waiting.count))
+      drop(count, from: &waiting)
       hold.batchEnded(sent: sent, received: received)
       rounds = 0
     case 3:
@@ -53,18 +53,15 @@ func run(_ input: [UInt8]) {
         check(!waiting.isEmpty, "waits with nothing to send")
       }
     }
-    check(queue.byteCount == waiting.count, "\(queue.byteCount) of \(waiting.count) bytes")
+    let bytes = waiting.reduce(0) { $0 + $1.length }
+    check(queue.byteCount == bytes, "\(queue.byteCount) of \(bytes) bytes")
     check(queue.isEmpty == waiting.isEmpty, "empty or not")
-    var at = 0
-    for index in 0..<queue.pieceCount {
+    let pieces = (0..<queue.pieceCount).map { index in
       let piece = queue[index]
-      for offset in piece.offset..<piece.offset + piece.length {
-        check(at < waiting.count && waiting[at] == (piece.buffer, offset), "another byte at \(at)")
-        at += 1
-      }
       check(references[piece.buffer, default: 0] > 0, "buffer \(piece.buffer) is gone")
+      return Run(buffer: piece.buffer, offset: piece.offset, length: piece.length)
     }
-    check(at == waiting.count, "\(at) bytes in pieces, of \(waiting.count)")
+    check(joined(pieces) == joined(waiting), "\(pieces) in place of \(waiting)")
     switch busy.queued(queue.byteCount, tuning) {
     case .becomeBusy:
       check(!isBusy && queue.byteCount >= tuning.highWatermark, "busy at \(queue.byteCount)")
@@ -76,4 +73,38 @@ func run(_ input: [UInt8]) {
       check(!(isBusy && queue.isEmpty), "busy with nothing to send")
     }
   }
+}
+
+/// Bytes of a buffer that follow each other.
+private struct Run: Equatable {
+  var buffer: Int
+  var offset: Int
+  var length: Int
+}
+
+private func drop(_ count: Int, from runs: inout [Run]) {
+  var left = count
+  while left > 0, let first = runs.first {
+    let dropped = min(left, first.length)
+    left -= dropped
+    if dropped == first.length {
+      runs.removeFirst()
+    } else {
+      runs[0].offset += dropped
+      runs[0].length -= dropped
+    }
+  }
+}
+
+/// The same bytes, with the least number of runs.
+private func joined(_ runs: [Run]) -> [Run] {
+  var joined: [Run] = []
+  for run in runs {
+    if let last = joined.last, last.buffer == run.buffer, last.offset + last.length == run.offset {
+      joined[joined.count - 1].length += run.length
+    } else {
+      joined.append(run)
+    }
+  }
+  return joined
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// What libFuzzer calls with each input. A target has its own file with `run(_:)`, and is
 /// compiled with the core as one module.
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -11,6 +13,17 @@ public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 /// Ends the run, so that libFuzzer keeps the input.
 func check(_ condition: Bool, _ what: @autoclosure () -> String) {
   if !condition { fatalError(what()) }
+}
+
+/// Whether the bytes are the same. (In C, since a loop of Swift's would be traced by the fuzzer
+/// for each byte.)
+func same(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
+  one.count == other.count
+    && one.withUnsafeBytes { left in
+      other.withUnsafeBytes { right in
+        left.isEmpty || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0
+      }
+    }
 }
 
 /// An input as a sequence of decisions; all zeros once it has ended.
