@@ -25,7 +25,12 @@ let strict: [SwiftSetting] = [
 let package = Package(
   name: "eid",
   products: [
-    .library(name: "EIDDistDriver", type: .dynamic, targets: ["EIDDistDriver"])
+    .library(name: "EIDDistDriver", type: .dynamic, targets: ["EIDDistDriver"]),
+    .executable(name: "eid", targets: ["eid"]),
+  ],
+  dependencies: [
+    // For the command alone: the driver links none of it.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
     // erl_driver.h for Swift, and the few things that Swift cannot express.
@@ -41,6 +46,20 @@ let package = Package(
       swiftSettings: strict + [.unsafeFlags(["-Xcc", erlangHeaders])]
     ),
 
+    // What the command decides: no socket, no file, no process.
+    .target(name: "EIDCommandCore", dependencies: ["EIDDistCore"], swiftSettings: strict),
+
+    // The command, which runs beside the VM or without one.
+    .executableTarget(
+      name: "eid",
+      dependencies: [
+        "EIDCommandCore", "EIDDistCore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/EIDCommand",
+      swiftSettings: strict
+    ),
+
     // Recording stand-ins for driver_*, so that the glue is tested without a VM.
     .target(
       name: "CErlDriverStandIns",
@@ -53,6 +72,7 @@ let package = Package(
       dependencies: ["EIDDistCore"],
       exclude: ["Recorded"]
     ),
+    .testTarget(name: "EIDCommandCoreTests", dependencies: ["EIDCommandCore", "EIDDistCore"]),
     .testTarget(
       name: "EIDDistDriverTests",
       dependencies: ["EIDDistDriver", "CErlDriver", "CErlDriverStandIns"],

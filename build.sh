@@ -25,24 +25,26 @@ Usage: ./build.sh TARGET        an Erlang environment with eid in it, at TARGET
   Anything else is refused. Then
       TARGET/bin/erl -proto_dist eid_tcp -name CONTAINER@HOST
   works with no -pa, the eid application runs, and no epmd is started
-  (give -start_epmd true, before -extra, to have one, as inet_tcp wants it).
+  (give -start_epmd true, before -extra, to have one, as inet_tcp wants it), and
+  TARGET/bin/eid is the command (see TARGET/bin/eid --help).
   OTP's erlc, dialyzer, typer and ct_run do not run from a path with a space in
   it; erl and escript do.
 
   What changes in an Erlang root:
   - lib/eid-VSN is added, other versions of eid are removed;
+  - bin/eid is a link to lib/eid-VSN/priv/bin/eid;
   - bin/erl, bin/start, bin/start_erl and the same in erts-*/bin find their
     root by themselves and say -start_epmd false;
   - bin/*.boot, bin/start.script, releases/RELEASES and the boot files and
     scripts in releases/N start eid as well.
   The files as they were are kept: to have them back,
       cp -a TARGET/releases/before_eid/. TARGET/
-      rm -r TARGET/releases/before_eid TARGET/lib/eid-*
+      rm -r TARGET/releases/before_eid TARGET/lib/eid-* TARGET/bin/eid
 
 ./build.sh --app DIR
   For an image that has its own Erlang/OTP 25 or later: copy DIR/eid-VSN into
   its lib directory, or set ERL_LIBS to where DIR lies, and start erl with
-  -start_epmd false.
+  -start_epmd false. The command is DIR/eid-VSN/priv/bin/eid.
 
 What is missing is installed with apt-get (through sudo when not root), save
 for Swift 6.2 or later, which must be on PATH.
@@ -284,8 +286,9 @@ check_erlang() {
 
 # --- the application ----------------------------------------------------------
 
-# Leaves the driver in $1. One at a time: others may run build.sh as well.
-build_driver() {
+# Leaves the driver in $1, and the command in $1/bin. One at a time: others may run
+# build.sh as well.
+build_native() {
   exec 9>"$scratch/build.lock"
   flock 9
   # What Swift built at another path it cannot go on with.
@@ -294,21 +297,30 @@ build_driver() {
     rm -rf -- "$scratch"/*-linux-gnu "$scratch"/*.yaml "$scratch"/build.db
   fi
   printf '%s\n' "$scratch" >"$scratch/built_at"
+  # Nothing but driver_init is exported, so the Swift runtime inside meets no
+  # other one in the VM; static-stdlib in Package.swift would leak into tests.
+  printf '{ global: driver_init; local: *; };\n' >"$scratch/exports.map"
+  swift_build EIDDistDriver 9>&-
+  strip --strip-all -o "$1/eid_drv.so" "$scratch/release/libEIDDistDriver.so"
+  chmod 644 -- "$1/eid_drv.so"
+  swift_build eid 9>&-
+  mkdir -p -- "$1/bin"
+  strip --strip-all -o "$1/bin/eid" "$scratch/release/eid"
+  chmod 755 -- "$1/bin/eid"
+}
+
+# Builds one product, with the Swift runtime in it.
+swift_build() {
   # ERLANG_ROOT: Package.swift looks for erl_driver.h there.
   # Without caching, since a plan of other flags would be gone on with.
   # lld: gold, the default, leaves names of Swift types in .dynsym, and its
   # output's path.
-  # Nothing but driver_init is exported, so the Swift runtime inside meets no
-  # other one in the VM; static-stdlib in Package.swift would leak into tests.
-  printf '{ global: driver_init; local: *; };\n' >"$scratch/exports.map"
-  ERLANG_ROOT=$erlang_root swift build -c release --product EIDDistDriver \
+  ERLANG_ROOT=$erlang_root swift build -c release --product "$1" \
     --package-path "$here" --scratch-path "$scratch" --disable-local-rpath \
     --disable-build-manifest-caching \
     -Xswiftc -static-stdlib -Xswiftc -use-ld=lld \
     -Xlinker --gc-sections \
-    -Xlinker "--version-script=$scratch/exports.map" 9>&-
-  strip --strip-all -o "$1/eid_drv.so" "$scratch/release/libEIDDistDriver.so"
-  chmod 644 -- "$1/eid_drv.so"
+    -Xlinker "--version-script=$scratch/exports.map"
 }
 
 # Compiles erl_src into $1. r25 and no maybe_expr: a newer Erlang's beams load
@@ -340,7 +352,7 @@ version() {
 # Leaves the application at $1.
 build_app() {
   mkdir -p -- "$1/ebin" "$1/priv"
-  step "build the driver" build_driver "$1/priv"
+  step "build the driver and the command" build_native "$1/priv"
   step "compile the Erlang modules" build_beams "$1/ebin"
 }
 
@@ -351,7 +363,7 @@ copy_erlang() {
   local link aim
   cp -a -- "$erlang_root" "$1"
   chmod 755 -- "$1"
-  rm -rf -- "$1"/lib/eid-[0-9]*
+  rm -rf -- "$1"/lib/eid-[0-9]* "$1/bin/eid"
   if [ -d "$1/releases/before_eid" ]; then
     cp -a -- "$1/releases/before_eid/." "$1"
     rm -rf -- "$1/releases/before_eid"
@@ -503,16 +515,17 @@ add_eid() {
 
   # An interruption in here would leave new files next to old ones.
   trap '' HUP INT TERM
-  mkdir -p -- "$root/lib/eid-$vsn/ebin" "$root/lib/eid-$vsn/priv" \
+  mkdir -p -- "$root/lib/eid-$vsn/ebin" "$root/lib/eid-$vsn/priv/bin" \
     "$root/releases/$release"
-  for file in ebin priv; do
+  for file in ebin priv priv/bin; do
     for old in "$root/lib/eid-$vsn/$file"/*; do
       [ -e "$app/$file/${old##*/}" ] || rm -rf -- "$old"
     done
     for name in "$app/$file"/*; do
-      put "$name" "$root/lib/eid-$vsn/$file/${name##*/}"
+      [ -d "$name" ] || put "$name" "$root/lib/eid-$vsn/$file/${name##*/}"
     done
   done
+  ln -sfn -- "../lib/eid-$vsn/priv/bin/eid" "$root/bin/eid"
   for name in start start_clean start_sasl no_dot_erlang; do
     put "$made/$name.boot" "$root/bin/$name.boot"
     for file in rel script boot; do

@@ -23,7 +23,8 @@ struct BindingChoice {
     let hostPort: [UInt8]
   }
 
-  private let target: LookupTarget
+  /// What the failures are about.
+  var target: LookupTarget
   private let address: IPAddress
   private var best: Best?
 

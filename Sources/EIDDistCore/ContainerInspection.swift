@@ -51,6 +51,7 @@ struct ContainerInspection {
     case unneeded
   }
 
+  private let container: ContainerReference
   private let target: LookupTarget
   private let portKey: [UInt8]
   private var places: [Place] = []
@@ -65,7 +66,8 @@ struct ContainerInspection {
   private var choice: BindingChoice
   private var instead: [String] = []
 
-  init(target: LookupTarget) {
+  init(container: ContainerReference, target: LookupTarget) {
+    self.container = container
     self.target = target
     portKey = Array("\(target.listenPort)/tcp".utf8)
     choice = BindingChoice(target: target)
@@ -101,7 +103,7 @@ struct ContainerInspection {
   func publishedPort() throws(LookupFailure) -> UInt16 {
     guard let id = texts[.id] else { throw .unexpectedJSON(target, field: "Id") }
     guard let name = texts[.name] else { throw .unexpectedJSON(target, field: "Name") }
-    guard target.container.matches(id: id, name: name) else {
+    guard container.matches(id: id, name: name) else {
       throw .wrongContainer(
         target,
         id: String(sanitizing: id),

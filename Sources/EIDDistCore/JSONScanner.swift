@@ -2,7 +2,7 @@
 
 /// A JSON text, scanned a byte at a time (RFC 8259).
 ///
-/// It keeps one string at most, and of that no more than ``maxTextBytes``, so that a text
+/// It keeps one string and one number at most, and of each no more than ``maxTextBytes``, so that a text
 /// of any size is scanned in the same small space. Strings may hold invalid UTF-8: whoever
 /// shows them repairs them. Numbers are checked, not evaluated.
 struct JSONScanner {
@@ -64,6 +64,9 @@ struct JSONScanner {
   private var highSurrogate: UInt16?
   /// The text of the last key or string, unescaped.
   private(set) var text: [UInt8] = []
+  /// The digits of the last number, as far as they have come: all of them when the next
+  /// event comes.
+  private(set) var number: [UInt8] = []
 
   /// Whether the text's one value has ended (a number ends only with what follows it).
   var isComplete: Bool {
@@ -84,6 +87,7 @@ struct JSONScanner {
     case .number(let part):
       if let next = Self.numberPart(after: part, byte) {
         state = .number(next)
+        if number.count < Self.maxTextBytes { number.append(byte) }
       } else {
         guard Self.mayEnd(part) else { throw .malformed }
         state = .afterValue
@@ -143,15 +147,9 @@ struct JSONScanner {
     case UInt8(ascii: "t"): state = .literal(.true, matched: 1)
     case UInt8(ascii: "f"): state = .literal(.false, matched: 1)
     case UInt8(ascii: "n"): state = .literal(.null, matched: 1)
-    case UInt8(ascii: "-"):
-      state = .number(.minus)
-      return .number
-    case UInt8(ascii: "0"):
-      state = .number(.zero)
-      return .number
-    case UInt8(ascii: "1")...UInt8(ascii: "9"):
-      state = .number(.integer)
-      return .number
+    case UInt8(ascii: "-"): return beginNumber(byte, .minus)
+    case UInt8(ascii: "0"): return beginNumber(byte, .zero)
+    case UInt8(ascii: "1")...UInt8(ascii: "9"): return beginNumber(byte, .integer)
     default:
       throw .malformed
     }
@@ -184,6 +182,13 @@ struct JSONScanner {
     }
     state = .afterValue
     return literal.event
+  }
+
+  private mutating func beginNumber(_ byte: UInt8, _ part: NumberPart) -> JSONEvent {
+    number.removeAll(keepingCapacity: true)
+    number.append(byte)
+    state = .number(part)
+    return .number
   }
 
   /// What `byte` belongs to; nil where it does not go on with the number.

@@ -86,6 +86,8 @@ extension LookupFailure {
         "the answer lacks \(field) in the form that Docker gives it:"
           + " check that a Docker daemon listens there"
       )
+    case .tooManyContainers(let target, let limit):
+      return target.failed("there are more than \(limit)")
 
     case .redirected(let target, let status):
       return target.failed(
@@ -95,7 +97,7 @@ extension LookupFailure {
     case .forbidden(let target, let status, let message):
       return target.failed(
         "the daemon, or a proxy before it, forbids it (status \(status)\(quoted(message))):"
-          + " allow GET /containers/ID/json"
+          + " allow GET /containers/\(target.container == nil ? "" : "ID/")json"
       )
     case .noSuchContainer(let target, let message):
       return target.failed(
@@ -174,8 +176,9 @@ extension LookupFailure {
 
 extension LookupTarget {
   fileprivate func failed(_ reason: String) -> String {
-    "cannot look up port \(listenPort) of container \(container)"
-      + " at Docker daemon \(daemonText): \(reason)"
+    let what =
+      container.map { "look up port \(listenPort) of container \($0)" } ?? "list the containers"
+    return "cannot \(what) at Docker daemon \(daemonText): \(reason)"
   }
 
   fileprivate var publishOption: String { "-p \(listenPort)" }

@@ -37,6 +37,7 @@ public enum LookupFailure: Error, Equatable, Sendable {
   case tooDeepJSON(LookupTarget)
   /// A field that is missing, twice there, or of another type than Docker gives it.
   case unexpectedJSON(LookupTarget, field: String)
+  case tooManyContainers(LookupTarget, limit: Int)
 
   // MARK: An answer other than 200
 
@@ -83,6 +84,7 @@ public enum LookupFailure: Error, Equatable, Sendable {
     case .malformedJSON: "malformed_json"
     case .tooDeepJSON: "too_deep_json"
     case .unexpectedJSON: "unexpected_json"
+    case .tooManyContainers: "too_many_containers"
     case .redirected: "redirected"
     case .forbidden: "forbidden"
     case .noSuchContainer: "no_such_container"

@@ -6,7 +6,7 @@ extension String {
 
   /// Text from outside, fit to stand in a sentence: capped, on one line, and without
   /// characters that a terminal or a log would act upon.
-  init(sanitizing bytes: some Sequence<UInt8>) {
+  public init(sanitizing bytes: some Sequence<UInt8>) {
     let kept = Array(bytes.prefix(Self.maxForeignTextBytes + 1))
     let text = String(decoding: kept.prefix(Self.maxForeignTextBytes), as: UTF8.self)
     self = ""

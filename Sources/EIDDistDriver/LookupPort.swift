@@ -109,7 +109,7 @@ final class LookupPort: EidPort {
     guard let socket, let target else { return }
     var budget = Self.inputBudgetBytes
     while budget > 0 {
-      var step = LookupStep.more
+      var step = LookupStep<UInt16>.more
       let transfer = unsafe withUnsafeTemporaryAllocation(
         of: UInt8.self,
         capacity: Self.readBytes
@@ -142,7 +142,7 @@ final class LookupPort: EidPort {
     }
   }
 
-  private func takeIn(_ bytes: Span<UInt8>) -> LookupStep {
+  private func takeIn(_ bytes: Span<UInt8>) -> LookupStep<UInt16> {
     lookup?.receive(bytes) ?? .more
   }
 

@@ -50,7 +50,7 @@ func lookup(
 
 extension PublishedPortLookup {
   /// A span is not allowed within a macro.
-  mutating func receive(_ bytes: some Sequence<UInt8>) -> LookupStep {
+  mutating func receive(_ bytes: some Sequence<UInt8>) -> LookupStep<UInt16> {
     receive(Array(bytes).span)
   }
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EIDCommandCore
+import EIDDistCore
+import Glibc
+
+/// The node in the container (or on the machine) in which the command runs.
+struct OwnNode {
+  static let defaultPort: UInt16 = 12345
+
+  let pid: Int32
+  let commandLine: NodeCommandLine
+  let name: String
+
+  /// The node of the lowest process number; nil where none is seen.
+  ///
+  /// On a Docker host the VMs of all containers stand in /proc. The one that is meant has
+  /// the same processes and the same network around it as this command.
+  static func find() -> OwnNode? {
+    let spaces = ["pid", "net"]
+    let own = spaces.map { FileSystem.link("/proc/self/ns/\($0)") }
+    let hostname = Resolver.hostname()
+    for pid in FileSystem.entries("/proc").compactMap({ Int32($0) }).sorted() {
+      guard let bytes = FileSystem.read("/proc/\(pid)/cmdline"),
+        let commandLine = NodeCommandLine(
+          bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+            .map { String(decoding: $0, as: UTF8.self) }
+        ),
+        commandLine.isNode, let name = commandLine.fullName(hostname: hostname),
+        spaces.map({ FileSystem.link("/proc/\(pid)/ns/\($0)") }) == own
+      else { continue }
+      return OwnNode(pid: pid, commandLine: commandLine, name: name)
+    }
+    return nil
+  }
+
+  /// A setting of the kernel application that is a number: from the command line, else from
+  /// the configuration files that it names.
+  func setting(_ key: String) -> Int? {
+    if let value = commandLine.kernel[key] { return Int(value) }
+    for config in commandLine.configs.reversed() {
+      let path = config.hasSuffix(".config") ? config : config + ".config"
+      // A relative path is the node's: its own directory, and its own root.
+      let file = path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)"
+      if let text = FileSystem.text(file),
+        let number = NodeCommandLine.number(key, inConfig: text)
+      {
+        return number
+      }
+    }
+    return nil
+  }
+
+  /// The port on which it is set to listen.
+  var listenPort: UInt16 {
+    setting("erlang_port").flatMap { UInt16(exactly: $0) } ?? Self.defaultPort
+  }
+
+  /// Where it listens: the socket on its port, or, with any free one, the only one it has.
+  func listeningEndpoint() -> Endpoint? {
+    let sockets = ["tcp", "tcp6"].flatMap { family in
+      ListeningSocket.all(in: FileSystem.text("/proc/\(pid)/net/\(family)") ?? "")
+    }
+    if listenPort != 0 {
+      return sockets.first { $0.endpoint.port == listenPort }?.reachableEndpoint
+    }
+    let own = ownSockets()
+    let listening = sockets.filter { own.contains($0.inode) }
+    return listening.count == 1 ? listening[0].reachableEndpoint : nil
+  }
+
+  private func ownSockets() -> Set<UInt64> {
+    let aims = FileSystem.entries("/proc/\(pid)/fd").compactMap {
+      FileSystem.link("/proc/\(pid)/fd/\($0)")
+    }
+    return Set(
+      aims.filter { $0.hasPrefix("socket:[") }
+        .compactMap { UInt64($0.dropFirst("socket:[".count).dropLast()) }
+    )
+  }
+
+  /// The cookie of its command line, else of its user's file, as OTP's auth looks for it.
+  var cookie: String? {
+    if let cookie = commandLine.cookie { return cookie }
+    return commandLine.home.flatMap { Cookie.read("\($0)/.erlang.cookie") }
+  }
+}
