@@ -11,7 +11,7 @@
 
 -export([start_link/0, register_node/2, register_node/3,
          listen_port_please/2, address_please/3, port_please/2,
-         port_please/3, names/0, names/1]).
+         port_please/3, names/0, names/1, look_up/2]).
 
 %% The version of the distribution handshake that all of OTP 25 to 29 speak.
 -define(DIST_VERSION, 6).
@@ -59,14 +59,41 @@ port_please(Name, Host) ->
 port_please(Name, Host, Timeout) when is_atom(Name) ->
     port_please(atom_to_list(Name), Host, Timeout);
 port_please(Name, Host, Timeout) ->
+    case look_up(Name, Host, Timeout) of
+        {error, {Reason, Sentence}} = Error ->
+            HostPart = case is_tuple(Host) of
+                           true -> inet:ntoa(Host);
+                           false -> Host
+                       end,
+            eid_failures:note(lists:concat([Name, "@", HostPart]), lookup,
+                              Reason, Sentence),
+            Error;
+        Found ->
+            Found
+    end.
+
+%% As port_please/2, for who tells of a failure himself.
+-spec look_up(string(), inet:hostname() | inet:ip_address()) ->
+          {port, inet:port_number(), pos_integer()}
+              | {error, {atom(), string()}}.
+look_up(Name, Host) ->
+    look_up(Name, Host, setup_time()).
+
+-spec look_up(string(), inet:hostname() | inet:ip_address(), timeout()) ->
+          {port, inet:port_number(), pos_integer()}
+              | {error, {atom(), string()}}.
+look_up(Name, Host, Timeout) ->
+    Start = erlang:monotonic_time(),
     try lookup(eid_settings:get(eid_lookup), Name, Host, Timeout) of
         {ok, Port} ->
+            eid_telemetry:lookup_ended(Name, Start, {ok, Port}),
             {port, Port, ?DIST_VERSION};
-        {error, {Reason, Sentence}} ->
-            failed(Name, Host, Reason, Sentence)
+        {error, {Reason, _}} = Error ->
+            eid_telemetry:lookup_ended(Name, Start, {error, lookup, Reason}),
+            Error
     catch
         error:{bad_setting, Sentence} ->
-            failed(Name, Host, bad_setting, Sentence)
+            {error, {bad_setting, Sentence}}
     end.
 
 %% Without an epmd there are no names to ask for.
@@ -142,14 +169,3 @@ resolve(Host, Family) when is_list(Host) ->
     end;
 resolve(Host, Family) ->
     inet:getaddr(Host, Family).
-
--spec failed(string(), inet:hostname() | inet:ip_address(), atom(),
-             string()) -> {error, {atom(), string()}}.
-failed(Name, Host, Reason, Sentence) ->
-    HostPart = case is_tuple(Host) of
-                   true -> inet:ntoa(Host);
-                   false -> Host
-               end,
-    eid_report:connect_failed(lists:concat([Name, "@", HostPart]), Reason,
-                              Sentence),
-    {error, {Reason, Sentence}}.

@@ -4,21 +4,74 @@
 %% wrong, as a report (with `application => eid') and as one line of text.
 %%
 %% The events have no domain: logger's default handler lets through only those
-%% of OTP's domains and those that have none.
+%% of OTP's domains and those that have none, and drops others without a word
+%% (its filter `domain'). A filter of the user's finds them by
+%% `application => eid'.
 -module(eid_report).
 
--export([connect_failed/3, refused/3, refused_more/1, log/1, line/1, warning/2,
-         error/2, format/1, load_all/0]).
+-export([connect_failed/4, connect_failed_more/3,
+         connect_failed_others/4, connected_again/3, refused/3, refused_more/1,
+         log/1, line/1, warning/2, error/2, format/1, load_all/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
-%% An attempt to connect to Node failed. Reason is a term to match on,
-%% Sentence says what is wrong and what to do.
--spec connect_failed(node() | string(), term(), iodata()) -> ok.
-connect_failed(Node, Reason, Sentence) ->
-    ?LOG_WARNING(report(connect_failed, #{node => Node, reason => Reason},
+%% An attempt to connect to Node failed. Step says where, Reason is a term to
+%% match on, Sentence says what is wrong and what to do.
+-spec connect_failed(node() | string(), eid_failures:step(), term(),
+                     iodata()) -> ok.
+connect_failed(Node, Step, Reason, Sentence) ->
+    ?LOG_WARNING(report(connect_failed,
+                        #{node => Node, step => Step, reason => Reason,
+                          sentence => text(Sentence)},
                         ["cannot connect to ", text(Node), ": ", Sentence]),
                  metadata()).
+
+%% Further ones did, in the last Interval milliseconds: of each step and reason
+%% how many, and the last sentence.
+-spec connect_failed_more(string(), non_neg_integer(),
+                          [{term(), pos_integer(), binary()}]) -> ok.
+connect_failed_more(Node, Interval, Failures) ->
+    Count = lists:sum([N || {_, N, _} <- Failures]),
+    Parts = case Failures of
+                [{_, _, Sentence}] ->
+                    [Sentence];
+                _ ->
+                    lists:join("; ", [io_lib:format("~w times ~ts",
+                                                    [N, Sentence])
+                                      || {_, N, Sentence} <- Failures])
+            end,
+    ?LOG_WARNING(report(connect_failed_more,
+                        #{node => Node, count => Count,
+                          reasons => maps:from_list(
+                                       [{Reason, N}
+                                        || {Reason, N, _} <- Failures])},
+                        ["cannot connect to ", Node, ": ",
+                         times(Count, "more failure"), " in ",
+                         seconds(Interval), " s: ", Parts]),
+                 metadata()).
+
+%% Attempts to connect to so many different nodes failed that they are only
+%% counted.
+-spec connect_failed_others(pos_integer(), non_neg_integer(), string(),
+                            binary()) -> ok.
+connect_failed_others(Count, Interval, Node, Sentence) ->
+    ?LOG_WARNING(report(connect_failed_others,
+                        #{count => Count, last => Node},
+                        [times(Count, "more failure"), " to connect, to too "
+                         "many different nodes to tell each, in ",
+                         seconds(Interval), " s, the last to ", Node, ": ",
+                         Sentence]),
+                 metadata()).
+
+%% Node is connected, after Count failures in Time milliseconds.
+-spec connected_again(string(), pos_integer(), non_neg_integer()) -> ok.
+connected_again(Node, Count, Time) ->
+    ?LOG_NOTICE(report(connected_again,
+                       #{node => Node, count => Count, milliseconds => Time},
+                       ["connected to ", Node, " again after ",
+                        times(Count, "failure"), " in ", seconds(Time),
+                        " s"]),
+                metadata()).
 
 %% A connection from Peer was closed during the handshake.
 -spec refused(string(), term(), iodata()) -> ok.
@@ -89,6 +142,16 @@ load_all() ->
 report(Event, Details, Sentence) ->
     Details#{application => eid, event => Event,
              text => text(Sentence)}.
+
+-spec times(pos_integer(), string()) -> iolist().
+times(1, What) -> ["1 ", What];
+times(Count, What) -> [integer_to_list(Count), $\s, What, $s].
+
+-spec seconds(non_neg_integer()) -> string().
+seconds(Milliseconds) when Milliseconds rem 1000 =:= 0 ->
+    integer_to_list(Milliseconds div 1000);
+seconds(Milliseconds) ->
+    float_to_list(Milliseconds / 1000, [{decimals, 3}, compact]).
 
 -spec text(node() | iodata()) -> string().
 text(Node) when is_atom(Node) ->

@@ -16,6 +16,9 @@
 %%                       (default 512)
 %%   eid_handshake_source_limit
 %%                       and how many of them from one address (default 256)
+%%   eid_log_interval    milliseconds for which failures to connect to one node
+%%                       for one reason are told but once (default 60000; 0
+%%                       tells each)
 %%
 %% and the sizes of a connection, in bytes, whose defaults are the driver's
 %% (Tuning.swift): eid_high_watermark, eid_low_watermark, eid_staging_limit,
@@ -28,7 +31,7 @@
 
 -type key() :: erlang_port | docker_daemon_port | eid_lookup
              | eid_lookup_timeout | eid_allow | eid_handshake_limit
-             | eid_handshake_source_limit.
+             | eid_handshake_source_limit | eid_log_interval.
 
 %% With what eid_socket calls them. The high watermark stands before the low
 %% one, which has to stay below it.
@@ -44,7 +47,8 @@
 %% that the node listens on all of them.
 -define(CHECKED, [erlang_port, docker_daemon_port, eid_lookup,
                   eid_lookup_timeout, eid_allow, eid_handshake_limit,
-                  eid_handshake_source_limit, inet_dist_use_interface]).
+                  eid_handshake_source_limit, eid_log_interval,
+                  inet_dist_use_interface]).
 
 %% The 2014 Erlang-In-Docker's README called it so, and so do settings that
 %% were written from it.
@@ -57,7 +61,8 @@
          (eid_lookup_timeout) -> pos_integer();
          (eid_allow) -> all | [string()];
          (eid_handshake_limit) -> pos_integer();
-         (eid_handshake_source_limit) -> pos_integer().
+         (eid_handshake_source_limit) -> pos_integer();
+         (eid_log_interval) -> non_neg_integer().
 get(Key) ->
     Value = value(Key),
     case is_allowed(Key, Value) of
@@ -105,6 +110,7 @@ default(eid_lookup_timeout) -> 5000;
 default(eid_allow) -> all;
 default(eid_handshake_limit) -> 512;
 default(eid_handshake_source_limit) -> 256;
+default(eid_log_interval) -> 60000;
 default(inet_dist_use_interface) -> any;
 default(_Size) -> undefined.
 
@@ -125,6 +131,9 @@ is_allowed(eid_allow, Networks) ->
 is_allowed(Limit, Count) when Limit =:= eid_handshake_limit;
                               Limit =:= eid_handshake_source_limit ->
     is_integer(Count) andalso Count >= 1;
+is_allowed(eid_log_interval, Milliseconds) ->
+    is_integer(Milliseconds) andalso Milliseconds >= 0
+        andalso Milliseconds =< 86400000;
 is_allowed(inet_dist_use_interface, Ip) ->
     Ip =:= any orelse inet:is_ip_address(Ip);
 is_allowed(_Size, undefined) ->
@@ -160,6 +169,8 @@ allowed(eid_allow) ->
 allowed(Limit) when Limit =:= eid_handshake_limit;
                     Limit =:= eid_handshake_source_limit ->
     "a number of connections, at least 1";
+allowed(eid_log_interval) ->
+    "a number of milliseconds from 0 to 86400000 (a day)";
 allowed(inet_dist_use_interface) ->
     "an address as a tuple, such as {127,0,0,1}";
 allowed(Size) ->

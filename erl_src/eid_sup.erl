@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
 
-%% The application's supervisor. It has no children: a connection lives in its
+%% The application's supervisor. Connections are not below it: each lives in its
 %% port and in net_kernel's own process for it.
 -module(eid_sup).
 
@@ -12,6 +12,9 @@
 start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
--spec init([]) -> {ok, {supervisor:sup_flags(), []}}.
+-spec init([]) -> {ok, {supervisor:sup_flags(),
+                     [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{strategy => one_for_one}, []}}.
+    {ok, {#{strategy => one_for_one},
+          [#{id => eid_telemetry,
+             start => {eid_telemetry, start_link, []}}]}}.

@@ -125,8 +125,9 @@ listen(Name, Host, Epmd) ->
 load_all() ->
     _ = code:ensure_modules_loaded([dist_util, erl_posix_msg, io,
                                     eid_acceptor, eid_allow, eid_epmd,
-                                    eid_refusals, eid_report, eid_settings,
-                                    eid_socket]),
+                                    eid_failures, eid_refusals, eid_report,
+                                    eid_settings, eid_socket,
+                                    eid_telemetry]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
@@ -278,6 +279,8 @@ refused(Peer, {_, _, none}, Reason) ->
 -spec do_setup(pid(), node(), normal | hidden, node(),
                longnames | shortnames, non_neg_integer()) -> no_return().
 do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
+    Start = erlang:monotonic_time(),
+    _ = put({?MODULE, start}, Start),
     {Name, Host} = split(Node, LongOrShortNames),
     Timer = dist_util:start_timer(SetupTime),
     {Ip, Port, Version} = find(Node, Name, Host),
@@ -291,6 +294,11 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
                 #hs_data{other_node = Node,
                          other_version = Version,
                          request_type = Type,
+                         f_handshake_complete =
+                             fun(_, _, _) ->
+                                     eid_telemetry:connect_ended(Node, Start,
+                                                                 ok)
+                             end,
                          f_address =
                              fun(_, _) ->
                                      (address(Host))
@@ -298,8 +306,8 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
                              end},
             outgoing(Node, {Ip, Port}, HSData);
         {error, Reason} ->
-            eid_report:connect_failed(Node, Reason,
-                                      connect_sentence({Ip, Port}, Reason)),
+            failed(Node, connect, Reason,
+                   connect_sentence({Ip, Port}, Reason)),
             ?shutdown(Node)
     end.
 
@@ -331,8 +339,8 @@ rejected(_Node, _Peer, _Steps, {check_dflags_failed, _}) ->
 rejected(_Node, _Peer, _Steps, {recv_challenge_ack_failed, bad_cookie}) ->
     ok;
 rejected(Node, Peer, _Steps, {recv_status_failed, not_allowed}) ->
-    eid_report:connect_failed(
-      Node, not_allowed,
+    failed(
+      Node, handshake, not_allowed,
       ["the node at ", eid_socket:format(Peer), " does not allow this one "
        "(net_kernel:allow/1 there)"]);
 rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
@@ -349,22 +357,21 @@ rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
                 {closed_at_cookie, "closed when it had our answer to its "
                  "challenge: the cookies differ, most likely"}
         end,
-    eid_report:connect_failed(Node, Term,
-                              [eid_socket:format(Peer), " ", Sentence]);
+    failed(Node, handshake, Term,
+           [eid_socket:format(Peer), " ", Sentence]);
 rejected(Node, Peer, {_, Received, {timeout, _}}, _Reason) ->
-    eid_report:connect_failed(
-      Node, handshake_timeout,
+    failed(
+      Node, handshake, handshake_timeout,
       [eid_socket:format(Peer), " accepted the connection but did not ",
        case Received of
            0 -> "answer: what is there is no node, or it hangs";
            _ -> "finish the handshake in time (net_setuptime)"
        end]);
 rejected(Node, Peer, {_, _, {Error, _}}, _Reason) ->
-    eid_report:connect_failed(Node, Error,
-                              connect_sentence(Peer, Error));
+    failed(Node, handshake, Error, connect_sentence(Peer, Error));
 rejected(Node, Peer, {_, _, none}, Reason) ->
-    eid_report:connect_failed(
-      Node, bad_handshake,
+    failed(
+      Node, handshake, bad_handshake,
       [eid_socket:format(Peer),
        io_lib:format(" did not answer as this node would (~tP); is it "
                      "another one?", [Reason, 8])]).
@@ -385,6 +392,12 @@ connect_sentence(Peer, handshake_packet_too_long) ->
 connect_sentence(Peer, Reason) ->
     [eid_socket:format(Peer), ": ", inet:format_error(Reason)].
 
+-spec failed(node(), eid_failures:step(), term(), iodata()) -> ok.
+failed(Node, Step, Reason, Sentence) ->
+    eid_failures:note(Node, Step, Reason, Sentence),
+    eid_telemetry:connect_ended(Node, get({?MODULE, start}),
+                                {error, Step, Reason}).
+
 %% Where Node is reached, by the epmd module.
 -spec find(node(), string(), string()) ->
           {inet:ip_address(), inet:port_number(), pos_integer()}
@@ -394,24 +407,29 @@ find(Node, Name, Host) ->
     case find_address(Epmd, Name, Host, [inet, inet6]) of
         {ok, Ip, Port, Version} ->
             {Ip, Port, Version};
+        {ok, Ip} when Epmd =:= eid_epmd ->
+            case eid_epmd:look_up(Name, Ip) of
+                {port, Port, Version} ->
+                    {Ip, Port, Version};
+                {error, {Reason, Sentence}} ->
+                    failed(Node, lookup, Reason, Sentence),
+                    ?shutdown(Node)
+            end;
         {ok, Ip} ->
             case Epmd:port_please(Name, Ip) of
                 {port, Port, Version} ->
                     {Ip, Port, Version};
-                _ when Epmd =:= eid_epmd ->
-                    %% It has said why.
-                    ?shutdown(Node);
                 Other ->
-                    eid_report:connect_failed(
-                      Node, no_port,
+                    failed(
+                      Node, lookup, no_port,
                       io_lib:format("~s has no port for it (~tp): the node "
                                     "is not up, or not registered there",
                                     [Epmd, Other])),
                     ?shutdown(Node)
             end;
         {error, Reason} ->
-            eid_report:connect_failed(
-              Node, Reason,
+            failed(
+              Node, resolve, Reason,
               io_lib:format("the host ~ts does not resolve (~ts)",
                             [Host, inet:format_error(Reason)])),
             ?shutdown(Node)
@@ -444,15 +462,15 @@ split(Node, LongOrShortNames) ->
                 {ok, _} ->
                     {Name, Host};
                 {error, _} ->
-                    eid_report:connect_failed(
-                      Node, bad_host,
+                    failed(
+                      Node, name, bad_host,
                       ["this node has a long name (-name), so the host ",
                        Host, " must be an address or a name with a domain"]),
                     ?shutdown(Node)
             end;
         shortnames when Dotted ->
-            eid_report:connect_failed(
-              Node, bad_host,
+            failed(
+              Node, name, bad_host,
               ["this node has a short name (-sname), so the host ", Host,
                " must have no dot; start this node with -name"]),
             ?shutdown(Node);

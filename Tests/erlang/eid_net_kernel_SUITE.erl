@@ -591,7 +591,7 @@ said_once(Peer, Pattern) ->
     case eid_peers:carrier() of
         "eid_tcp" ->
             Pattern =:= "" orelse eid_peers:await_log(Peer, Pattern),
-            [_] = eid_peers:logged(Peer, "."),
+            [_] = eid_peers:logged(Peer, "^(error|warning) "),
             ok;
         _ ->
             ok

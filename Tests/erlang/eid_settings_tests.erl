@@ -7,6 +7,7 @@
 -define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
                eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
                eid_allow, eid_handshake_limit, eid_handshake_source_limit,
+               eid_log_interval,
                eid_high_watermark, eid_low_watermark, eid_staging_limit,
                eid_unsent_limit, eid_near_receive_buffer,
                eid_receive_chunk]).
@@ -37,7 +38,8 @@ defaults() ->
     ?assertEqual(docker, eid_settings:get(eid_lookup)),
     ?assertEqual(5000, eid_settings:get(eid_lookup_timeout)),
     ?assertEqual(512, eid_settings:get(eid_handshake_limit)),
-    ?assertEqual(256, eid_settings:get(eid_handshake_source_limit)).
+    ?assertEqual(256, eid_settings:get(eid_handshake_source_limit)),
+    ?assertEqual(60000, eid_settings:get(eid_log_interval)).
 
 limits() ->
     [begin
@@ -50,7 +52,8 @@ limits() ->
                               {eid_lookup_timeout, [1, 120000]},
                               {eid_allow, [[], ["10.0.0.0/8", "::1"]]},
                               {eid_handshake_limit, [1, 1000000]},
-                              {eid_handshake_source_limit, [1, 1000000]}],
+                              {eid_handshake_source_limit, [1, 1000000]},
+                              {eid_log_interval, [0, 86400000]}],
             Value <- Values].
 
 wrong_values() ->
@@ -67,7 +70,9 @@ wrong_values() ->
                               {eid_allow, ["10.0.0.0/8", ["10.0.0.0/33"],
                                            [{10, 0, 0, 1}], none]},
                               {eid_handshake_limit, [0, -1, infinity]},
-                              {eid_handshake_source_limit, [0, 1.0]}],
+                              {eid_handshake_source_limit, [0, 1.0]},
+                              {eid_log_interval, [-1, 86400001,
+                                                  infinity]}],
             Value <- Values].
 
 %% Those that are set go to the driver, which has the defaults.
@@ -118,6 +123,8 @@ sentence(Key, Value) ->
                   eid_allow ->
                       "a list of addresses and networks, such as "
                           "[\"10.77.0.0/16\", \"fd00::1\"]";
+                  eid_log_interval ->
+                      "a number of milliseconds from 0 to 86400000 (a day)";
                   _ ->
                       "a number of connections, at least 1"
               end,
