@@ -300,7 +300,7 @@ build_native() {
   # Nothing but driver_init is exported, so the Swift runtime inside meets no
   # other one in the VM; static-stdlib in Package.swift would leak into tests.
   printf '{ global: driver_init; local: *; };\n' >"$scratch/exports.map"
-  swift_build EIDDistDriver 9>&-
+  swift_build EIDDistDriver -Xlinker "--version-script=$scratch/exports.map" 9>&-
   strip --strip-all -o "$1/eid_drv.so" "$scratch/release/libEIDDistDriver.so"
   chmod 644 -- "$1/eid_drv.so"
   swift_build eid 9>&-
@@ -309,7 +309,7 @@ build_native() {
   chmod 755 -- "$1/bin/eid"
 }
 
-# Builds one product, with the Swift runtime in it.
+# Builds product $1, with the Swift runtime in it and further options.
 swift_build() {
   # ERLANG_ROOT: Package.swift looks for erl_driver.h there.
   # Without caching, since a plan of other flags would be gone on with.
@@ -319,8 +319,7 @@ swift_build() {
     --package-path "$here" --scratch-path "$scratch" --disable-local-rpath \
     --disable-build-manifest-caching \
     -Xswiftc -static-stdlib -Xswiftc -use-ld=lld \
-    -Xlinker --gc-sections \
-    -Xlinker "--version-script=$scratch/exports.map"
+    -Xlinker --gc-sections "${@:2}"
 }
 
 # Compiles erl_src into $1. r25 and no maybe_expr: a newer Erlang's beams load
