@@ -14,7 +14,7 @@
                   %% Where it listens; undefined where it does not, or where
                   %% another carrier does.
                   listens := eid_socket:endpoint() | undefined,
-                  lookup := docker | direct,
+                  lookup := docker | direct | loopback,
                   erlang_port := inet:port_number(),
                   docker_daemon_port := inet:port_number(),
                   connections := non_neg_integer()}.

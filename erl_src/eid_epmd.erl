@@ -44,7 +44,10 @@ listen_port_please(_Name, _Host) ->
                      inet | inet6) ->
           {ok, inet:ip_address()} | {error, term()}.
 address_please(_Name, Host, Family) ->
-    resolve(Host, Family).
+    case application:get_env(kernel, eid_lookup) of
+        {ok, loopback} -> resolve("127.0.0.1", Family);
+        _ -> resolve(Host, Family)
+    end.
 
 -spec port_please(atom() | string(), inet:hostname() | inet:ip_address()) ->
           {port, inet:port_number(), pos_integer()} | {error, term()}.
@@ -105,10 +108,12 @@ names() ->
 names(_Host) ->
     {error, address}.
 
--spec lookup(docker | direct, string(),
+-spec lookup(docker | direct | loopback, string(),
              inet:hostname() | inet:ip_address(), timeout()) ->
           {ok, inet:port_number()} | {error, {atom(), string()}}.
 lookup(direct, _Name, _Host, _Timeout) ->
+    {ok, listen_port_of_peers()};
+lookup(loopback, _Name, _Host, _Timeout) ->
     {ok, listen_port_of_peers()};
 lookup(docker, Name, Host, Timeout) ->
     case ip_address(Host) of

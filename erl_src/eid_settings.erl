@@ -8,7 +8,9 @@
 %%                       (default 4243)
 %%   eid_lookup          docker: ask the host's Docker API for the published
 %%                       port (default); direct: the peer listens on
-%%                       erlang_port of its own host part
+%%                       erlang_port of its own host part; loopback: the
+%%                       peer is the node in the same container, on
+%%                       erlang_port of 127.0.0.1
 %%   eid_lookup_timeout  milliseconds for one whole lookup (default 5000)
 %%   eid_allow           addresses and networks (CIDR) that may connect; all
 %%                       without it
@@ -57,7 +59,7 @@
 %% The value of one setting. Fails with `{bad_setting, Sentence}'.
 -spec get(erlang_port) -> inet:port_number();
          (docker_daemon_port) -> inet:port_number();
-         (eid_lookup) -> docker | direct;
+         (eid_lookup) -> docker | direct | loopback;
          (eid_lookup_timeout) -> pos_integer();
          (eid_allow) -> all | [string()];
          (eid_handshake_limit) -> pos_integer();
@@ -120,7 +122,7 @@ is_allowed(erlang_port, Port) ->
 is_allowed(docker_daemon_port, Port) ->
     is_integer(Port) andalso Port >= 1 andalso Port =< 65535;
 is_allowed(eid_lookup, Lookup) ->
-    Lookup =:= docker orelse Lookup =:= direct;
+    lists:member(Lookup, [docker, direct, loopback]);
 is_allowed(eid_lookup_timeout, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 1
         andalso Milliseconds =< 120000;
@@ -160,7 +162,7 @@ allowed(erlang_port) ->
 allowed(docker_daemon_port) ->
     "a port number from 1 to 65535";
 allowed(eid_lookup) ->
-    "docker or direct";
+    "docker, direct or loopback";
 allowed(eid_lookup_timeout) ->
     "a number of milliseconds from 1 to 120000";
 allowed(eid_allow) ->

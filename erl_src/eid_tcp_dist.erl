@@ -253,6 +253,9 @@ refused(_Peer, {_, _, none}, {recv_challenge_reply_failed, bad_cookie}) ->
 refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
     ok;
+refused({{127, _, _, _}, _}, {Closed, 1}, _Reason) when ?IS_CLOSED(Closed) ->
+    %% `eid health', from the same container, which leaves once it is answered.
+    ok;
 refused(Peer, {Closed, _}, _Reason) when ?IS_CLOSED(Closed) ->
     eid_refusals:note(Peer, closed,
                        "it closed in the middle of the handshake; if it is "

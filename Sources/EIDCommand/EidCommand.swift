@@ -16,7 +16,7 @@ struct EidCommand: ParsableCommand {
       """,
     subcommands: [
       DoctorCommand.self, PingCommand.self, NamesCommand.self, HealthCommand.self,
-      NodeCommand.self,
+      NodeCommand.self, RemshCommand.self, RPCCommand.self, TopCommand.self,
     ]
   )
 }

@@ -57,6 +57,16 @@ direct_test() ->
                       end)
          end).
 
+loopback_test() ->
+    with(eid_lookup, loopback,
+         fun() ->
+                 ?assertEqual({ok, {127, 0, 0, 1}},
+                              eid_epmd:address_please("x", "10.77.0.1",
+                                                      inet)),
+                 ?assertEqual({port, 12345, 6},
+                              eid_epmd:port_please("x", {127, 0, 0, 1}))
+         end).
+
 wrong_setting_test() ->
     with(eid_lookup, wrong,
          fun() ->

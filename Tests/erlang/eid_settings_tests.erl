@@ -48,7 +48,7 @@ limits() ->
          ?assertEqual(ok, eid_settings:check())
      end || {Key, Values} <- [{erlang_port, [0, 1, 65535]},
                               {docker_daemon_port, [1, 65535]},
-                              {eid_lookup, [docker, direct]},
+                              {eid_lookup, [docker, direct, loopback]},
                               {eid_lookup_timeout, [1, 120000]},
                               {eid_allow, [[], ["10.0.0.0/8", "::1"]]},
                               {eid_handshake_limit, [1, 1000000]},
@@ -117,7 +117,7 @@ sentence(Key, Value) ->
                   docker_daemon_port ->
                       "a port number from 1 to 65535";
                   eid_lookup ->
-                      "docker or direct";
+                      "docker, direct or loopback";
                   eid_lookup_timeout ->
                       "a number of milliseconds from 1 to 120000";
                   eid_allow ->

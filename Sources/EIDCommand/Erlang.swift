@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EIDCommandCore
+import EIDDistCore
+import Glibc
+
+/// A VM beside the nodes: a hidden one without a listen port, which the node that it
+/// connects to gives a name.
+struct Erlang {
+  /// What these variables hold is meant for the node, and would name and start this VM as
+  /// if it were the node.
+  private static let unwanted = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS"]
+
+  private let program: String
+  private var arguments: [String]
+  private var environment: [String]
+  private let cookie: String
+
+  /// - Parameters:
+  ///   - target: the node that it is to connect to.
+  ///   - own: the node in this container, if any. Where that is the target, Docker is not
+  ///     asked.
+  ///   - flags: of erl, as `-remsh`.
+  init(
+    for target: NodeName,
+    own: OwnNode?,
+    lookup: LookupOptions,
+    cookie: String?,
+    flags: [String]
+  ) throws(CommandFailure) {
+    guard let cookie else {
+      throw CommandFailure("no cookie is known here: give it with --cookie-file, or in EID_COOKIE")
+    }
+    self.cookie = cookie
+    let found = try Self.find(own)
+    program = found.program
+    environment = Environment.all.filter { variable in
+      !Self.unwanted.contains { variable.hasPrefix("\($0)=") }
+    }
+    environment += found.environment
+    arguments = ["erl"] + found.arguments
+    arguments += Self.carrier(own)
+    if own?.name == target.description, let endpoint = own?.listeningEndpoint(),
+      endpoint.address.isLoopback
+    {
+      arguments += ["-kernel", "eid_lookup", "loopback"]
+      arguments += ["-kernel", "erlang_port", String(endpoint.port)]
+    } else {
+      arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
+      arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
+    }
+    arguments += [
+      "-hidden", target.isLong ? "-name" : "-sname", "undefined@\(Self.host(own, target))",
+    ]
+    arguments += flags
+  }
+
+  /// The host part of the VM's name: it must be as long or short as that of the target.
+  private static func host(_ own: OwnNode?, _ target: NodeName) -> String {
+    if let own, let name = try? NodeName(own.name), name.isLong == target.isLong {
+      return name.host
+    }
+    return target.host
+  }
+
+  /// The carrier of the node here, which its peers have as well.
+  private static func carrier(_ own: OwnNode?) -> [String] {
+    let carrier = own?.commandLine.carrier ?? "eid_tcp"
+    return ["-proto_dist", carrier, "-start_epmd", "false"]
+      + (carrier == "eid_tcp" ? [] : ["-epmd_module", "eid_epmd"])
+      + (own?.commandLine.tlsOptions.flatMap(\.self) ?? [])
+  }
+
+  // MARK: Which Erlang
+
+  private struct Found {
+    var program: String
+    var arguments: [String] = []
+    var environment: [String] = []
+  }
+
+  /// That of the node here; that in which the command lies; the first on PATH.
+  private static func find(_ own: OwnNode?) throws(CommandFailure) -> Found {
+    if let own, let found = find(of: own) { return found }
+    let command = FileSystem.link("/proc/self/exe") ?? ""
+    // ROOT/lib/eid-VSN/priv/bin/eid
+    let application = parent(of: command, levels: 3)
+    let erl = parent(of: application, levels: 2) + "/bin/erl"
+    if FileSystem.isExecutable(erl) { return Found(program: erl) }
+    for directory in (Environment["PATH"] ?? "").split(separator: ":") {
+      let erl = "\(directory)/erl"
+      guard FileSystem.isExecutable(erl) else { continue }
+      return Found(program: erl, arguments: codePath(application))
+    }
+    throw CommandFailure(
+      "this needs an Erlang VM, and there is no erl here: not beside this command, not on PATH."
+        + " Run it in a node's container (docker exec CONTAINER eid ...)",
+      status: CommandFailure.unavailable
+    )
+  }
+
+  private static func find(of own: OwnNode) -> Found? {
+    let line = own.commandLine
+    guard let bindir = line.bindir, let root = line.root,
+      FileSystem.isExecutable("\(bindir)/erlexec")
+    else { return nil }
+    var found = Found(program: "\(bindir)/erlexec")
+    found.environment = ["BINDIR=\(bindir)", "ROOTDIR=\(root)", "EMU=beam", "PROGNAME=erl"]
+    // That of a release starts its applications: the one beside it starts none.
+    let directory = line.boot.map { parent(of: $0, levels: 1) }
+    if let directory, FileSystem.exists("\(directory)/start_clean.boot") {
+      found.arguments = ["-boot", "\(directory)/start_clean"]
+      found.arguments += line.bootVariables.flatMap { ["-boot_var"] + $0 }
+    } else if FileSystem.exists("\(root)/bin/start_clean.boot") {
+      found.arguments = ["-boot", "\(root)/bin/start_clean"]
+    }
+    found.arguments += line.codePaths.flatMap(\.self)
+    found.arguments += codePath(parent(of: FileSystem.link("/proc/self/exe") ?? "", levels: 3))
+    return found
+  }
+
+  /// The modules that lie with this command.
+  private static func codePath(_ application: String) -> [String] {
+    FileSystem.exists("\(application)/ebin/eid_tcp_dist.beam")
+      ? ["-pa", "\(application)/ebin"] : []
+  }
+
+  private static func parent(of path: String, levels: Int) -> String {
+    var path = path[...]
+    for _ in 0..<levels {
+      path = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+    }
+    return String(path)
+  }
+
+  // MARK: Running it
+
+  /// Runs it; `onLine`, where given, gets what it prints, a line at a time, and may end it
+  /// by answering false. Returns its exit status.
+  func run(onLine: ((String) -> Bool)? = nil) throws(CommandFailure) -> Int32 {
+    var environment = environment
+    // A cookie on the command line would be seen by all in ps, and erlexec puts there what
+    // is in ERL_FLAGS as well: so it stands in a file, where OTP looks for one.
+    var directory: String?
+    if Environment["HOME"].flatMap({ Cookie.read("\($0)/.erlang.cookie") }) != cookie {
+      guard let made = FileSystem.makePrivateDirectory() else {
+        throw CommandFailure("cannot make a directory for the cookie, in /dev/shm or /tmp")
+      }
+      directory = made
+      guard FileSystem.writePrivate("\(made)/.erlang.cookie", Array(cookie.utf8)) else {
+        throw CommandFailure("cannot write the cookie to \(made)")
+      }
+      environment.removeAll { $0.hasPrefix("HOME=") }
+      environment.append("HOME=\(made)")
+    }
+    defer {
+      if let directory {
+        unsafe unlink("\(directory)/.erlang.cookie")
+        unsafe rmdir(directory)
+      }
+    }
+    return try Subprocess.run(program, arguments, environment, onLine: onLine)
+  }
+}
