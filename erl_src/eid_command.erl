@@ -99,7 +99,8 @@ connect(Text) ->
         true ->
             Node;
         _ ->
-            %% The log says why, where the carrier does.
+            %% The log says why, where the carrier does, and first.
+            _ = logger_std_h:filesync(default),
             complain("cannot connect to ~ts: eid doctor ~ts says why",
                      [Text, Text]),
             halt(?NOT_CONNECTED)

@@ -61,7 +61,7 @@ enum Subprocess {
     var argv = unsafe arguments.map { unsafe strdup($0) } + [nil]
     var envp = unsafe environment.map { unsafe strdup($0) } + [nil]
     defer {
-      for unsafetext in unsafe argv + envp { unsafe free(text) }
+      unsafe (argv + envp).forEach { unsafe free($0) }
     }
     let error = unsafe posix_spawn(&pid, program, &actions, &attributes, &argv, &envp)
     guard error == 0 else { throw failed(program, error) }

@@ -79,6 +79,6 @@ struct TopCommand: ParsableCommand {
     // Home and clear to the end (ECMA-48), so that nothing flickers.
     let start = isLive ? "\u{1b}[H\u{1b}[J" : ""
     let title = Colour.bold.paint(target.description, isLive && Environment.hasColours)
-    Output.text("\(start)\(title)\n\(lines.joined(separator: "\n"))\n\(isLive ? "" : "\n")")
+    Output.text("\(start)\(title)\n\(lines.joined(separator: "\n"))\n\(isLive || once ? "" : "\n")")
   }
 }

@@ -5,6 +5,18 @@ import Testing
 @testable import EIDDistCore
 
 @Suite struct JSONScannerTests {
+  @Test func digitsOfANumberAreThereAtTheNextEvent() throws {
+    var scanner = JSONScanner()
+    var numbers: [String] = []
+    for byte in #"{"a":-1.5e3,"b":[0,42]}"#.utf8 {
+      if try scanner.take(byte) != nil {
+        numbers.append(String(decoding: scanner.number, as: UTF8.self))
+      }
+    }
+    // {, "a", -, "b", [, 0, 4, ], }
+    #expect(numbers == ["", "", "-", "-1.5e3", "-1.5e3", "0", "4", "42", "42"])
+  }
+
   /// The events of `json`, keys and strings as texts; nil where it is refused.
   private func scan(_ json: some Sequence<UInt8>) -> (events: [String], isComplete: Bool)? {
     var scanner = JSONScanner()

@@ -16,6 +16,7 @@ import Testing
       .wantsTLS(target), .cutShort(target, afterBytes: 7),
       .answerTooLarge(target, limitBytes: 7), .malformedJSON(target, atByte: 7),
       .tooDeepJSON(target), .unexpectedJSON(target, field: text),
+      .tooManyContainers(target, limit: 7),
       .redirected(target, status: 301), .forbidden(target, status: 403, message: text),
       .noSuchContainer(target, message: text), .ambiguousContainer(target, message: text),
       .unexpectedStatus(target, status: 500, message: text),
