@@ -253,9 +253,8 @@ refused(_Peer, {_, _, none}, {recv_challenge_reply_failed, bad_cookie}) ->
 refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
     ok;
-refused({Ip, _}, {Closed, 1}, _Reason)
-  when ?IS_CLOSED(Closed),
-       element(1, Ip) =:= 127 orelse Ip =:= {0, 0, 0, 0, 0, 0, 0, 1} ->
+refused({{127, _, _, _}, _}, {Closed, 1}, _Reason)
+  when ?IS_CLOSED(Closed) ->
     %% `eid health', from the same container, which leaves once it is answered.
     ok;
 refused(Peer, {Closed, _}, _Reason) when ?IS_CLOSED(Closed) ->

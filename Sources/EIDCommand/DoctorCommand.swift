@@ -18,8 +18,16 @@ struct DoctorCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("The node, as 85cbfa041dbf@10.77.0.1.", valueName: "node"))
   var node: String
 
-  @Flag(help: "The node listens on the port of its host itself (eid_lookup direct).")
-  var direct = false
+  @Option(
+    help: ArgumentHelp(
+      """
+      The node that the way back leads to; default: the one in this container. The peer itself is \
+      asked to reach it, which takes an erl here.
+      """,
+      valueName: "node"
+    )
+  )
+  var from: String?
 
   @Flag(help: "Prints one JSON object.")
   var json = false
@@ -34,11 +42,14 @@ struct DoctorCommand: ParsableCommand {
         node: node,
         listenPort: lookup.listenPort(own),
         daemonPort: try lookup.daemonPort(own),
-        isDirect: direct,
+        isDirect: lookup.isDirect(own),
         timeout: lookup.timeout,
         cookie: try cookie.find(own)
       )
       diagnosis.run()
+      if diagnosis.report.isCookieAccepted {
+        diagnosis.note(.wayBack, try wayBack(own, cookie.find(own)))
+      }
       let report = diagnosis.report
       if json {
         Output.line(report.json)
@@ -47,5 +58,47 @@ struct DoctorCommand: ParsableCommand {
       }
       if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
     }
+  }
+
+  /// Has the peer look up and reach the node that is asked for, as it would to connect.
+  private func wayBack(
+    _ own: OwnNode?,
+    _ cookie: String?
+  ) throws(CommandFailure) -> DoctorReport.Finding {
+    guard let text = from ?? own?.name else {
+      return .notTried("no node runs here: run this in a node's container, or give --from NODE")
+    }
+    let target: NodeName
+    let name: NodeName
+    do throws(NodeNameFailure) {
+      target = try NodeName(node)
+      name = try NodeName(text)
+    } catch {
+      throw CommandFailure(error.sentence)
+    }
+    var lines: [String] = []
+    do throws(CommandFailure) {
+      let erlang = try Erlang(
+        for: target,
+        own: own,
+        lookup: lookup,
+        cookie: cookie,
+        flags: Erlang.batch + ["-s", "eid_command", "way_back", "-extra"]
+          + [target.description, name.left, name.host]
+      )
+      _ = try erlang.run { line in
+        lines.append(line)
+        return true
+      }
+    } catch {
+      return .notTried(error.sentence)
+    }
+    for line in lines {
+      if line.hasPrefix("ok ") { return .ok("\(target) reaches \(name) at \(line.dropFirst(3))") }
+      if line.hasPrefix("failed ") {
+        return .failed("from \(target) to \(name): \(line.dropFirst(7))")
+      }
+    }
+    return .notTried("the VM that was to ask \(target) did not come so far")
   }
 }

@@ -48,6 +48,7 @@ struct Erlang {
     } else {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
       arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
+      if lookup.isDirect(own) { arguments += ["-kernel", "eid_lookup", "direct"] }
     }
     arguments += [
       "-hidden", target.isLong ? "-name" : "-sname", "undefined@\(Self.host(own, target))",

@@ -38,11 +38,23 @@ struct LookupOptions: ParsableArguments {
   )
   var timeout = 5000
 
+  @Flag(
+    help: """
+      Nodes listen on the port of their hosts themselves (eid_lookup direct), as the node in this \
+      container may say.
+      """
+  )
+  var direct = false
+
   func validate() throws {
     if port == 0 || dockerPort == 0 { throw ValidationError("a port is a number from 1 to 65535") }
     guard (1...120_000).contains(timeout) else {
       throw ValidationError("--timeout is a number of milliseconds from 1 to 120000")
     }
+  }
+
+  func isDirect(_ own: OwnNode?) -> Bool {
+    direct || own?.commandLine.kernel["eid_lookup"] == "direct"
   }
 
   func listenPort(_ own: OwnNode?) -> UInt16 {

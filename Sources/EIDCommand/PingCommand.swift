@@ -16,9 +16,6 @@ struct PingCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("The node, as 85cbfa041dbf@10.77.0.1.", valueName: "node"))
   var node: String
 
-  @Flag(help: "The node listens on the port of its host itself (eid_lookup direct).")
-  var direct = false
-
   @OptionGroup var lookup: LookupOptions
   @OptionGroup var cookie: Cookie
 
@@ -31,7 +28,7 @@ struct PingCommand: ParsableCommand {
         node: node,
         listenPort: lookup.listenPort(own),
         daemonPort: try lookup.daemonPort(own),
-        isDirect: direct,
+        isDirect: lookup.isDirect(own),
         timeout: lookup.timeout,
         cookie: cookie
       )

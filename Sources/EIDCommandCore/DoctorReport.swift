@@ -51,10 +51,13 @@ package struct DoctorReport: Equatable {
     DoctorStep.allCases.map { ($0, findings[$0] ?? .notTried("")) }
   }
 
+  package var isCookieAccepted: Bool {
+    if case .ok = findings[.cookie] { true } else { false }
+  }
+
   package var exitStatus: Int32 {
     if let failure { return failure.step.exitStatus }
-    if case .ok = findings[.cookie] { return 0 }
-    return Self.incompleteStatus
+    return isCookieAccepted ? 0 : Self.incompleteStatus
   }
 
   /// The report as lines for people.

@@ -40,10 +40,10 @@ package struct ListeningSocket: Equatable {
     return IPAddress(networkBytes: bytes)
   }
 
-  /// Where a program in the same network reaches it.
+  /// Where a program in the same network reaches it. A socket for any IPv6 address is one
+  /// for any IPv4 address as well, and a container has an IPv4 loopback address always.
   package var reachableEndpoint: Endpoint {
     guard endpoint.address.isAny else { return endpoint }
-    let loopback: IPAddress = endpoint.address.isV6 ? .v6(1) : .v4(0x7f00_0001)
-    return Endpoint(address: loopback, port: endpoint.port)
+    return Endpoint(address: .v4(0x7f00_0001), port: endpoint.port)
   }
 }

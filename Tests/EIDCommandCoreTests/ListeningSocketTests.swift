@@ -31,7 +31,7 @@ import Testing
   @Test func addressesOfSixteenBytesAreRead() {
     let sockets = ListeningSocket.all(in: Self.tcp6)
     #expect(sockets.map(\.endpoint.text) == ["[::]:12345", "[fd00::1]:80"])
-    #expect(sockets.first?.reachableEndpoint.text == "[::1]:12345")
+    #expect(sockets.first?.reachableEndpoint.text == "127.0.0.1:12345")
   }
 
   @Test func nonsenseIsLeftOut() {
