@@ -303,8 +303,9 @@ build_native() {
   swift_build EIDDistDriver -Xlinker "--version-script=$scratch/exports.map" 9>&-
   strip --strip-all -o "$1/eid_drv.so" "$scratch/release/libEIDDistDriver.so"
   chmod 644 -- "$1/eid_drv.so"
+  # A program exports nothing.
   printf '{ local: *; };\n' >"$scratch/exports.map"
-  swift_build eid 9>&-
+  swift_build eid -Xlinker "--version-script=$scratch/exports.map" 9>&-
   mkdir -p -- "$1/bin"
   strip --strip-all -o "$1/bin/eid" "$scratch/release/eid"
   chmod 755 -- "$1/bin/eid"

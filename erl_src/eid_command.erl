@@ -40,7 +40,7 @@ top() ->
 way_back() ->
     [Text, Name, Host] = init:get_plain_arguments(),
     Peer = connect(Text),
-    Line = try erpc:call(Peer, eid_epmd, port_please, [Name, Host],
+    Line = try erpc:call(Peer, eid_epmd, look_up, [Name, Host],
                          ?CALL_MS) of
                {port, Port, _Version} ->
                    reach(Peer, Name, Host, Port);

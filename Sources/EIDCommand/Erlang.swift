@@ -9,7 +9,7 @@ import Glibc
 struct Erlang {
   /// What these variables hold is meant for the node, and would name and start this VM as
   /// if it were the node.
-  private static let unwanted = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS"]
+  private static let unwanted = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_CRASH_DUMP_SECONDS"]
 
   private let program: String
   private var arguments: [String]
@@ -38,6 +38,8 @@ struct Erlang {
       !Self.unwanted.contains { variable.hasPrefix("\($0)=") }
     }
     environment += found.environment
+    // What keeps it from starting is said in a line or two.
+    environment += ["ERL_CRASH_DUMP_SECONDS=0"]
     arguments = ["erl"] + found.arguments
     arguments += Self.carrier(own)
     if own?.name == target.description, let endpoint = own?.listeningEndpoint(),
@@ -87,7 +89,7 @@ struct Erlang {
     // ROOT/lib/eid-VSN/priv/bin/eid
     let application = parent(of: command, levels: 3)
     let erl = parent(of: application, levels: 2) + "/bin/erl"
-    if FileSystem.isExecutable(erl) { return Found(program: erl) }
+    if !codePath(application).isEmpty, FileSystem.isExecutable(erl) { return Found(program: erl) }
     for directory in (Environment["PATH"] ?? "").split(separator: ":") {
       let erl = "\(directory)/erl"
       guard FileSystem.isExecutable(erl) else { continue }

@@ -19,7 +19,7 @@ import Testing
     + " -pa /app/ebin /lib/ebin -kernel eid_lookup docker -config /etc/sys -extra -name no"
 
   @Test func allIsTakenFromIt() throws {
-    let line = try #require(line(Self.node))
+    let line = try #require(self.line(Self.node))
     #expect(line.name == "85cbfa041dbf@10.77.0.1")
     #expect(line.cookie == "secret")
     #expect(line.home == "/root")
@@ -45,18 +45,18 @@ import Testing
     "-sname a -dist_listen false", "-name",
   ])
   func shellsAndToolsAreNoNodes(_ text: String) throws {
-    #expect(try !#require(line(text)).isNode)
+    #expect(try !#require(self.line(text)).isNode)
   }
 
   @Test func hostnameCompletesAName() throws {
-    #expect(try #require(line("-name a@b")).fullName(hostname: "h.d") == "a@b")
-    #expect(try #require(line("-name a")).fullName(hostname: "h.d") == "a@h.d")
-    #expect(try #require(line("-sname a")).fullName(hostname: "h.d") == "a@h")
-    #expect(try #require(line("-noinput")).fullName(hostname: "h.d") == nil)
+    #expect(try #require(self.line("-name a@b")).fullName(hostname: "h.d") == "a@b")
+    #expect(try #require(self.line("-name a")).fullName(hostname: "h.d") == "a@h.d")
+    #expect(try #require(self.line("-sname a")).fullName(hostname: "h.d") == "a@h")
+    #expect(try #require(self.line("-noinput")).fullName(hostname: "h.d") == nil)
   }
 
   @Test func cookieForOneOtherNodeIsNotTheNodes() throws {
-    #expect(try #require(line("-setcookie a@b x")).cookie == nil)
+    #expect(try #require(self.line("-setcookie a@b x")).cookie == nil)
   }
 
   @Test func numberIsFoundInAConfiguration() {

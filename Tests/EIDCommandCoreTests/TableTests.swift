@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EIDDistCore
 import Testing
 
 @testable import EIDCommandCore
+@testable import EIDDistCore
 
 @Suite struct TableTests {
   @Test func columnsAreAsWideAsTheirWidestCell() {
