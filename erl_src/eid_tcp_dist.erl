@@ -242,6 +242,11 @@ refused(_Peer, {"nok", _, _}, _Reason) ->
     %% Both nodes connected at once, and the other connection is kept. The
     %% other node may know that already, and have closed before it is told.
     ok;
+refused({{127, _, _, _}, _}, {["named:" | _], 1, {Closed, 1}}, _Reason)
+  when ?IS_CLOSED(Closed) ->
+    %% `eid health', in this container, which asks for a name, and leaves when
+    %% it has been answered.
+    ok;
 refused(Peer, {_Sent, _Received, Error}, Reason) when Error =/= none ->
     refused(Peer, Error, Reason);
 refused(_Peer, {_, _, none}, {is_allowed, _}) ->
@@ -252,10 +257,6 @@ refused(_Peer, {_, _, none}, {recv_challenge_reply_failed, bad_cookie}) ->
     ok;
 refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
-    ok;
-refused({{127, _, _, _}, _}, {Closed, 1}, _Reason)
-  when ?IS_CLOSED(Closed) ->
-    %% `eid health', from the same container, which leaves once it is answered.
     ok;
 refused(Peer, {Closed, _}, _Reason) when ?IS_CLOSED(Closed) ->
     eid_refusals:note(Peer, closed,
@@ -537,10 +538,10 @@ tuning(Options) ->
 
 -spec send(eid_socket:socket(), iodata()) -> ok | {error, atom()}.
 send(Socket, Packet) ->
-    {_, Received, Error} = get(?MODULE),
+    {Sent, Received, Error} = get(?MODULE),
     Status = case Packet of
                  [$s | Text] -> Text;
-                 _ -> none
+                 _ -> Sent
              end,
     case eid_socket:send(Socket, Packet) of
         ok ->

@@ -171,7 +171,7 @@ import Testing
   }
 
   @Test func listHasALimit() {
-    let one = Self.container(ports: "[]")
+    let one = #"{"Id":"\#(Self.web)","State":""}"#
     let json =
       "["
       + Array(repeating: one, count: ContainerListing.maxContainers + 1)
