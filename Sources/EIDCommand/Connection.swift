@@ -16,10 +16,6 @@ struct Connection: ~Copyable {
 
   private let descriptor: Int32
 
-  private init(descriptor: Int32) {
-    self.descriptor = descriptor
-  }
-
   /// socket(2) and connect(2).
   static func open(to endpoint: Endpoint, by deadline: Deadline) throws(Failure) -> Connection {
     let family = endpoint.address.isV6 ? AF_INET6 : AF_INET

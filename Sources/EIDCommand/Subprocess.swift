@@ -61,7 +61,8 @@ enum Subprocess {
     var argv = unsafe arguments.map { unsafe strdup($0) } + [nil]
     var envp = unsafe environment.map { unsafe strdup($0) } + [nil]
     defer {
-      unsafe (argv + envp).forEach { unsafe free($0) }
+      let copies = unsafe argv + envp
+      for index in unsafe copies.indices { unsafe free(copies[index]) }
     }
     let error = unsafe posix_spawn(&pid, program, &actions, &attributes, &argv, &envp)
     guard error == 0 else { throw failed(program, error) }
