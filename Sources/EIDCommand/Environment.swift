@@ -22,6 +22,20 @@ enum Environment {
     return all
   }
 
+  /// Whether there is a terminfo entry for a terminal (terminfo(5)).
+  static func knows(terminal: String) -> Bool {
+    guard let first = terminal.utf8.first, !terminal.contains("/") else { return false }
+    var bases = ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo"]
+    if let own = Self["TERMINFO"] { bases.append(own) }
+    if let home = Self["HOME"] { bases.append(home + "/.terminfo") }
+    bases += (Self["TERMINFO_DIRS"] ?? "").split(separator: ":").map(String.init)
+    // A directory for each first letter, or, on some systems, for its code.
+    let letters = [String(terminal.prefix(1)), String(first, radix: 16)]
+    return bases.contains { base in
+      letters.contains { FileSystem.exists("\(base)/\($0)/\(terminal)") }
+    }
+  }
+
   /// Whether what is printed may have colours: a terminal that knows them, and no NO_COLOR
   /// (https://no-color.org).
   static var hasColours: Bool {

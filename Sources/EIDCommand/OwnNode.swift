@@ -17,8 +17,7 @@ struct OwnNode {
   /// On a Docker host the VMs of all containers stand in /proc. The one that is meant has
   /// the same processes and the same network around it as this command.
   static func find() -> OwnNode? {
-    let spaces = ["pid", "net"]
-    let own = spaces.map { FileSystem.link("/proc/self/ns/\($0)") }
+    let network = FileSystem.link("/proc/self/ns/net")
     let hostname = Resolver.hostname()
     for pid in FileSystem.entries("/proc").compactMap({ Int32($0) }).sorted() {
       guard let bytes = FileSystem.read("/proc/\(pid)/cmdline"),
@@ -27,7 +26,9 @@ struct OwnNode {
             .map { String(decoding: $0, as: UTF8.self) }
         ),
         commandLine.isNode, let name = commandLine.fullName(hostname: hostname),
-        spaces.map({ FileSystem.link("/proc/\(pid)/ns/\($0)") }) == own
+        NodeCommandLine.isInOwnContainer(status: FileSystem.text("/proc/\(pid)/status") ?? ""),
+        // That of another user's process cannot be read.
+        FileSystem.link("/proc/\(pid)/ns/net") ?? network == network
       else { continue }
       return OwnNode(pid: pid, commandLine: commandLine, name: name)
     }

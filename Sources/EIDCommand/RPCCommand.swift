@@ -22,7 +22,8 @@ struct RPCCommand: ParsableCommand {
   )
 
   @Argument(
-    parsing: .remaining,
+    // As they stand there: a term may be -1.
+    parsing: .captureForPassthrough,
     help: ArgumentHelp("[node] module function [term ...]", valueName: "call")
   )
   var call: [String]

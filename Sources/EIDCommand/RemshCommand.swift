@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
 
 struct RemshCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -22,6 +23,18 @@ struct RemshCommand: ParsableCommand {
 
   func run() throws {
     try CommandFailure.reporting {
+      // Without one, OTP gives a shell on the VM beside the node instead, and does not say so.
+      guard isatty(STDIN_FILENO) == 1, let terminal = Environment["TERM"] else {
+        throw CommandFailure(
+          "a shell wants a terminal: docker exec -it CONTAINER eid remsh (for one call: eid rpc)"
+        )
+      }
+      if !Environment.knows(terminal: terminal) {
+        Output.error(
+          "warning: there is no terminfo entry for \(terminal) here, without which OTP may give"
+            + " a shell on another VM than the node: install ncurses-base"
+        )
+      }
       let own = OwnNode.find()
       let target = try own.target(node)
       let erlang = try Erlang(

@@ -91,6 +91,15 @@ package struct NodeCommandLine: Equatable {
     return "\(name)@\(host)"
   }
 
+  /// Whether the process of this /proc/PID/status is in the PID namespace of whoever reads
+  /// it: one in a container has a number of its own in there besides (proc(5), NSpid).
+  package static func isInOwnContainer(status: String) -> Bool {
+    for line in status.split(separator: "\n") where line.hasPrefix("NSpid:") {
+      return line.dropFirst("NSpid:".count).split { $0 == "\t" || $0 == " " }.count == 1
+    }
+    return false
+  }
+
   /// The number that `key` has in the text of a sys.config; the last one counts.
   package static func number(_ key: String, inConfig text: String) -> Int? {
     let code = text.split(separator: "\n", omittingEmptySubsequences: false)

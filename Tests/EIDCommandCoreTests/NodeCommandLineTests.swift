@@ -59,6 +59,17 @@ import Testing
     #expect(try #require(self.line("-setcookie a@b x")).cookie == nil)
   }
 
+  @Test func processInAContainerIsToldByItsNumbers() {
+    func isInOwn(_ numbers: String) -> Bool {
+      NodeCommandLine.isInOwnContainer(
+        status: "Name:\tbeam.smp\nNgid:\t0\n\(numbers)\nNSpgid:\t4711\t7\n"
+      )
+    }
+    #expect(isInOwn("NSpid:\t4711"))
+    #expect(!isInOwn("NSpid:\t4711\t7"))
+    #expect(!isInOwn(""))
+  }
+
   @Test func numberIsFoundInAConfiguration() {
     let config = """
       %% {erlang_port, 1}
