@@ -39,10 +39,8 @@ all() ->
      a_handler_that_dies, telemetry_that_does_not_run].
 
 init_per_suite(Config) ->
-    case eid_peers:carrier() of
-        "eid_tcp" -> Config;
-        _ -> {skip, "this is about eid_tcp"}
-    end.
+    ok = eid_peers:only("eid_tcp"),
+    Config.
 
 end_per_suite(_Config) ->
     ok.
