@@ -14,6 +14,7 @@ usage() {
   cat <<'END'
 Usage: ./build.sh TARGET        an Erlang environment with eid in it, at TARGET
        ./build.sh --app DIR     only the application, at DIR/eid-VSN
+       ./build.sh --priv        only what rebar3 does not make, at ./priv
        ./build.sh --help
 
 ./build.sh TARGET
@@ -32,19 +33,23 @@ Usage: ./build.sh TARGET        an Erlang environment with eid in it, at TARGET
 
   What changes in an Erlang root:
   - lib/eid-VSN is added, other versions of eid are removed;
-  - bin/eid is a link to lib/eid-VSN/priv/bin/eid;
+  - bin/eid and bin/eid-entrypoint are added: the command, and images' entrypoint;
   - bin/erl, bin/start, bin/start_erl and the same in erts-*/bin find their
     root by themselves and say -start_epmd false;
   - bin/*.boot, bin/start.script, releases/RELEASES and the boot files and
     scripts in releases/N start eid as well.
   The files as they were are kept: to have them back,
       cp -a TARGET/releases/before_eid/. TARGET/
-      rm -r TARGET/releases/before_eid TARGET/lib/eid-* TARGET/bin/eid
+      rm -r TARGET/releases/before_eid TARGET/lib/eid-* TARGET/bin/eid*
 
 ./build.sh --app DIR
   For an image that has its own Erlang/OTP 25 or later: copy DIR/eid-VSN into
   its lib directory, or set ERL_LIBS to where DIR lies, and start erl with
   -start_epmd false. The command is DIR/eid-VSN/priv/bin/eid.
+
+./build.sh --priv
+  Called by rebar3 (see rebar.config). With EID_APP set to a DIR that --app left,
+  copies from there; then this machine needs no Swift.
 
 What is missing is installed with apt-get (through sudo when not root), save
 for Swift 6.2 or later, which must be on PATH.
@@ -52,6 +57,7 @@ for Swift 6.2 or later, which must be on PATH.
 Environment:
   ERLANG_ROOT   the Erlang to copy (as printed by code:root_dir().) in place of
                 that of the erl on PATH
+  EID_APP       see --priv
   EID_SCRATCH   where to build, in place of .build/driver in the repository
 END
 }
@@ -192,6 +198,10 @@ need() {
 
 find_swift() {
   local version major minor
+  [ "$mode" != priv ] || command -v swift >/dev/null ||
+    die "no Swift compiler on PATH; install Swift 6.2 or later" \
+      "(https://www.swift.org/install), or set EID_APP to what build.sh --app" \
+      "left on a machine that has it"
   command -v swift >/dev/null ||
     die "no Swift compiler on PATH; install Swift 6.2 or later" \
       "(https://www.swift.org/install) and put its usr/bin on PATH"
@@ -352,9 +362,24 @@ version() {
 
 # Leaves the application at $1.
 build_app() {
-  mkdir -p -- "$1/ebin" "$1/priv"
-  step "build the driver and the command" build_native "$1/priv"
+  mkdir -p -- "$1/ebin"
+  build_priv "$1/priv"
   step "compile the Erlang modules" build_beams "$1/ebin"
+}
+
+# Leaves what the application has in priv at $1.
+build_priv() {
+  mkdir -p -- "$1"
+  step "build the driver and the command" build_native "$1"
+  install -m 755 -- "$here/docker/eid-entrypoint" "$1"
+}
+
+# The same, from what --app left at $EID_APP.
+copy_priv() {
+  [ -f "$EID_APP/eid-$vsn/priv/eid_drv.so" ] ||
+    die "EID_APP=$EID_APP has no eid-$vsn/priv/eid_drv.so; make it with the" \
+      "build.sh of this version: ./build.sh --app $EID_APP"
+  cp -R -- "$EID_APP/eid-$vsn/priv" "$1"
 }
 
 # --- the environment ----------------------------------------------------------
@@ -540,6 +565,7 @@ add_eid() {
     put "$made/$name" "$erts/bin/$name"
     put "$made/$name" "$root/bin/$name"
   done
+  put "$app/priv/eid-entrypoint" "$root/bin/eid-entrypoint"
   for old in "$root"/lib/eid-[0-9]*; do
     [ "$old" = "$root/lib/eid-$vsn" ] || rm -rf -- "$old"
   done
@@ -573,6 +599,11 @@ case ${1-} in
     mode=application
     shift
     ;;
+  --priv)
+    mode=priv
+    shift
+    set -- "$here/priv" "$@"
+    ;;
   --)
     shift
     ;;
@@ -602,8 +633,18 @@ if [ "$mode" = environment ] && [ -d "$target" ] &&
       "name, or remove it"
   [ -f "$target/.made_by_eid" ] || mode=in_place
 fi
+vsn=$(version)
+[ -n "$vsn" ] || die "erl_src/eid.app.src has no {vsn, \"...\"}"
 case $mode in
   application) make_stage "$target" ;;
+  priv)
+    make_stage "$(dirname -- "$target")"
+    if [ -n "${EID_APP:-}" ]; then
+      copy_priv "$stage/priv"
+      take_place "$stage/priv" "$target"
+      exit
+    fi
+    ;;
   in_place) make_stage "$target/lib" ;;
   environment) make_stage "$(dirname -- "$target")" ;;
 esac
@@ -614,8 +655,6 @@ log=$stage/build.log
 find_swift
 command -v strip >/dev/null || need binutils
 find_erlang
-vsn=$(version)
-[ -n "$vsn" ] || die "erl_src/eid.app.src has no {vsn, \"...\"}"
 if [ "$mode" = environment ]; then
   case $target/ in
     "$erlang_root"/)
@@ -629,6 +668,11 @@ if [ "$mode" = environment ]; then
 fi
 [ "$mode" != in_place ] || check_erlang "$target"
 
+if [ "$mode" = priv ]; then
+  build_priv "$stage/priv"
+  take_place "$stage/priv" "$target"
+  exit
+fi
 mkdir -- "$stage/lib"
 build_app "$stage/lib/eid-$vsn"
 
