@@ -39,7 +39,7 @@ RUN apt-get update \
       ncurses-base \
       zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --create-home erlang
+ && useradd --uid 1000 --create-home erlang
 COPY --from=builder /opt/erlang /opt/erlang
 ENV PATH=/opt/erlang/bin:$PATH
 USER erlang

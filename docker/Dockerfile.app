@@ -5,6 +5,6 @@
 ARG ERLANG_IMAGE=erlang:27-slim
 FROM ${ERLANG_IMAGE}
 COPY eid-1.0.0 /opt/eid/eid-1.0.0
-ENV ERL_LIBS=/opt/eid
-ENTRYPOINT ["/opt/eid/eid-1.0.0/priv/eid-entrypoint"]
+ENV ERL_LIBS=/opt/eid PATH=/opt/eid/eid-1.0.0/priv:$PATH
+ENTRYPOINT ["eid-entrypoint"]
 CMD ["erl", "-noinput"]
