@@ -11,7 +11,7 @@
 
 -export([start_link/0, register_node/2, register_node/3,
          listen_port_please/2, address_please/3, port_please/2,
-         port_please/3, names/0, names/1, look_up/2]).
+         port_please/3, names/0, names/1, look_up/2, look_up/3]).
 
 %% The version of the distribution handshake that all of OTP 25 to 29 speak.
 -define(DIST_VERSION, 6).
@@ -62,7 +62,7 @@ port_please(Name, Host) ->
 port_please(Name, Host, Timeout) when is_atom(Name) ->
     port_please(atom_to_list(Name), Host, Timeout);
 port_please(Name, Host, Timeout) ->
-    case look_up(Name, Host, Timeout) of
+    case look_up(Name, Host, called(Host), Timeout) of
         {error, {Reason, Sentence}} = Error ->
             HostPart = case is_tuple(Host) of
                            true -> inet:ntoa(Host);
@@ -75,19 +75,28 @@ port_please(Name, Host, Timeout) ->
             Found
     end.
 
-%% As port_please/2, for who tells of a failure himself.
+%% As port_please/2, without a word in the log.
 -spec look_up(string(), inet:hostname() | inet:ip_address()) ->
           {port, inet:port_number(), pos_integer()}
               | {error, {atom(), string()}}.
 look_up(Name, Host) ->
-    look_up(Name, Host, setup_time()).
+    look_up(Name, Host, called(Host), setup_time()).
 
--spec look_up(string(), inet:hostname() | inet:ip_address(), timeout()) ->
+%% As port_please/2, for who knows how the host at Ip is called, and tells of a
+%% failure himself.
+-spec look_up(string(), inet:ip_address(), inet:hostname()) ->
           {port, inet:port_number(), pos_integer()}
               | {error, {atom(), string()}}.
-look_up(Name, Host, Timeout) ->
+look_up(Name, Ip, Host) ->
+    look_up(Name, Ip, Host, setup_time()).
+
+-spec look_up(string(), inet:hostname() | inet:ip_address(),
+              inet:hostname() | undefined, timeout()) ->
+          {port, inet:port_number(), pos_integer()}
+              | {error, {atom(), string()}}.
+look_up(Name, Address, Host, Timeout) ->
     Start = erlang:monotonic_time(),
-    try lookup(eid_settings:get(eid_lookup), Name, Host, Timeout) of
+    try lookup(eid_settings:get(eid_lookup), Name, Address, Host, Timeout) of
         {ok, Port} ->
             eid_telemetry:lookup_ended(Name, Start, {ok, Port}),
             {port, Port, ?DIST_VERSION};
@@ -99,6 +108,11 @@ look_up(Name, Host, Timeout) ->
             {error, {bad_setting, Sentence}}
     end.
 
+-spec called(inet:hostname() | inet:ip_address()) ->
+          inet:hostname() | undefined.
+called(Host) when is_tuple(Host) -> undefined;
+called(Host) -> Host.
+
 %% Without an epmd there are no names to ask for.
 -spec names() -> {error, address}.
 names() ->
@@ -109,19 +123,25 @@ names(_Host) ->
     {error, address}.
 
 -spec lookup(docker | direct | loopback, string(),
-             inet:hostname() | inet:ip_address(), timeout()) ->
+             inet:hostname() | inet:ip_address(),
+             inet:hostname() | undefined, timeout()) ->
           {ok, inet:port_number()} | {error, {atom(), string()}}.
-lookup(direct, _Name, _Host, _Timeout) ->
+lookup(direct, _Name, _Address, _Host, _Timeout) ->
     {ok, listen_port_of_peers()};
-lookup(loopback, _Name, _Host, _Timeout) ->
+lookup(loopback, _Name, _Address, _Host, _Timeout) ->
     {ok, listen_port_of_peers()};
-lookup(docker, Name, Host, Timeout) ->
-    case ip_address(Host) of
+lookup(docker, Name, Address, Host, Timeout) ->
+    case ip_address(Address) of
         {ok, Ip} ->
-            eid_socket:lookup(Ip, eid_settings:get(docker_daemon_port),
-                              min(Timeout,
-                                  eid_settings:get(eid_lookup_timeout)),
-                              listen_port_of_peers(), Name);
+            Deadline = min(Timeout, eid_settings:get(eid_lookup_timeout)),
+            case eid_settings:daemon(Host, Ip) of
+                #{tls := false, port := Port} ->
+                    eid_socket:lookup(Ip, Port, Deadline,
+                                      listen_port_of_peers(), Name);
+                #{tls := true} = Daemon ->
+                    eid_tls_lookup:lookup(Ip, Host, Daemon, Deadline,
+                                          listen_port_of_peers(), Name)
+            end;
         {error, Reason} ->
             {error, {Reason, "the host's name does not resolve ("
                      ++ inet:format_error(Reason) ++ ")"}}

@@ -6,6 +6,16 @@
 %%                       listens (default 12345, 0 for any free one)
 %%   docker_daemon_port  the port of the Docker Remote API on every host
 %%                       (default 4243)
+%%   docker_tls          whether the Docker Remote API is asked by TLS (default
+%%                       false, or true where the environment variable
+%%                       DOCKER_TLS_VERIFY is not empty)
+%%   docker_cert_path    the directory with ca.pem, cert.pem and key.pem for
+%%                       that (default: the environment variable
+%%                       DOCKER_CERT_PATH, else .docker in the home directory)
+%%   docker_tls_name     the name that the daemon's certificate must have
+%%                       (default: the host part of the node's name)
+%%   docker_hosts        [{Host, [{port, P}, {tls, B}, {cert_path, D},
+%%                       {tls_name, N}]}]: the same for single hosts
 %%   eid_lookup          docker: ask the host's Docker API for the published
 %%                       port (default); direct: the peer listens on
 %%                       erlang_port of its own host part; loopback: the
@@ -27,13 +37,21 @@
 %% eid_unsent_limit, eid_near_receive_buffer, eid_receive_chunk.
 -module(eid_settings).
 
--export([get/1, check/0, tuning/0]).
+-export([get/1, check/0, tuning/0, daemon/2]).
 
--export_type([key/0]).
+-export_type([key/0, daemon/0]).
 
--type key() :: erlang_port | docker_daemon_port | eid_lookup
+-type key() :: erlang_port | docker_daemon_port | docker_tls
+             | docker_cert_path | docker_tls_name | docker_hosts | eid_lookup
              | eid_lookup_timeout | eid_allow | eid_handshake_limit
              | eid_handshake_source_limit | eid_log_interval.
+
+%% How a host's Docker Remote API is reached.
+-type daemon() :: #{port := inet:port_number(),
+                    tls := boolean(),
+                    cert_path := file:filename(),
+                    %% undefined: as the host is called.
+                    tls_name := string() | undefined}.
 
 %% With what eid_socket calls them. The high watermark stands before the low
 %% one, which has to stay below it.
@@ -47,7 +65,8 @@
 
 %% OTP's own setting is checked as well: an address that is none must not mean
 %% that the node listens on all of them.
--define(CHECKED, [erlang_port, docker_daemon_port, eid_lookup,
+-define(CHECKED, [erlang_port, docker_daemon_port, docker_tls,
+                  docker_cert_path, docker_tls_name, docker_hosts, eid_lookup,
                   eid_lookup_timeout, eid_allow, eid_handshake_limit,
                   eid_handshake_source_limit, eid_log_interval,
                   inet_dist_use_interface]).
@@ -59,6 +78,10 @@
 %% The value of one setting. Fails with `{bad_setting, Sentence}'.
 -spec get(erlang_port) -> inet:port_number();
          (docker_daemon_port) -> inet:port_number();
+         (docker_tls) -> boolean();
+         (docker_cert_path) -> file:filename();
+         (docker_tls_name) -> string() | undefined;
+         (docker_hosts) -> [{string(), [{atom(), term()}]}];
          (eid_lookup) -> docker | direct | loopback;
          (eid_lookup_timeout) -> pos_integer();
          (eid_allow) -> all | [string()];
@@ -92,6 +115,29 @@ tuning() ->
     [{Option, Bytes} || {Key, Option} <- ?TUNING,
                         {ok, Bytes} <- [application:get_env(kernel, Key)]].
 
+%% How the Docker Remote API of a host is reached. Host is as the node's name
+%% has it, undefined where that is not known, and Ip its address.
+-spec daemon(inet:hostname() | undefined, inet:ip_address()) -> daemon().
+daemon(Host, Ip) ->
+    Own = case [Options || {Name, Options} <- ?MODULE:get(docker_hosts),
+                           Name =:= Host orelse is_address(Name, Ip)] of
+              [Options | _] -> Options;
+              [] -> []
+          end,
+    maps:from_list([{Key, case lists:keyfind(Key, 1, Own) of
+                              {Key, Value} -> Value;
+                              false -> ?MODULE:get(Setting)
+                          end} || {Key, Setting} <- [{port, docker_daemon_port},
+                                                     {tls, docker_tls},
+                                                     {cert_path,
+                                                      docker_cert_path},
+                                                     {tls_name,
+                                                      docker_tls_name}]]).
+
+-spec is_address(string(), inet:ip_address()) -> boolean().
+is_address(Name, Ip) ->
+    inet:parse_strict_address(Name) =:= {ok, Ip}.
+
 -spec value(atom()) -> term().
 value(docker_daemon_port) ->
     case application:get_env(kernel, docker_daemon_port) of
@@ -107,6 +153,14 @@ value(Key) ->
 -spec default(atom()) -> term().
 default(erlang_port) -> 12345;
 default(docker_daemon_port) -> 4243;
+default(docker_tls) -> os:getenv("DOCKER_TLS_VERIFY", "") =/= "";
+default(docker_cert_path) ->
+    case os:getenv("DOCKER_CERT_PATH", "") of
+        "" -> filename:join(os:getenv("HOME", "/"), ".docker");
+        Path -> Path
+    end;
+default(docker_tls_name) -> undefined;
+default(docker_hosts) -> [];
 default(eid_lookup) -> docker;
 default(eid_lookup_timeout) -> 5000;
 default(eid_allow) -> all;
@@ -121,6 +175,14 @@ is_allowed(erlang_port, Port) ->
     is_integer(Port) andalso Port >= 0 andalso Port =< 65535;
 is_allowed(docker_daemon_port, Port) ->
     is_integer(Port) andalso Port >= 1 andalso Port =< 65535;
+is_allowed(docker_tls, Tls) ->
+    is_boolean(Tls);
+is_allowed(docker_cert_path, Path) ->
+    is_text(Path);
+is_allowed(docker_tls_name, Name) ->
+    Name =:= undefined orelse is_text(Name);
+is_allowed(docker_hosts, Hosts) ->
+    is_list(Hosts) andalso lists:all(fun is_docker_host/1, Hosts);
 is_allowed(eid_lookup, Lookup) ->
     lists:member(Lookup, [docker, direct, loopback]);
 is_allowed(eid_lookup_timeout, Milliseconds) ->
@@ -144,6 +206,23 @@ is_allowed(Size, Bytes) ->
     is_integer(Bytes) andalso Bytes >= least(Size)
         andalso Bytes =< ?MAX_TUNING_BYTES.
 
+-spec is_docker_host(term()) -> boolean().
+is_docker_host({Host, Options}) when is_list(Options) ->
+    is_text(Host)
+        andalso lists:all(
+                  fun({port, Port}) -> is_allowed(docker_daemon_port, Port);
+                     ({tls, Tls}) -> is_allowed(docker_tls, Tls);
+                     ({cert_path, Path}) -> is_allowed(docker_cert_path, Path);
+                     ({tls_name, Name}) -> is_text(Name);
+                     (_) -> false
+                  end, Options);
+is_docker_host(_) ->
+    false.
+
+-spec is_text(term()) -> boolean().
+is_text(Text) ->
+    Text =/= [] andalso io_lib:printable_unicode_list(Text).
+
 %% 0 turns off what is a limit.
 -spec least(atom()) -> non_neg_integer().
 least(eid_high_watermark) -> 1;
@@ -161,6 +240,15 @@ allowed(erlang_port) ->
     "a port number from 1 to 65535, or 0 for any free port";
 allowed(docker_daemon_port) ->
     "a port number from 1 to 65535";
+allowed(docker_tls) ->
+    "true or false";
+allowed(docker_cert_path) ->
+    "a directory as a string, such as \"/etc/eid/docker\"";
+allowed(docker_tls_name) ->
+    "the name in the daemons' certificates, such as \"docker.example\"";
+allowed(docker_hosts) ->
+    "a list of hosts with their settings (port, tls, cert_path, tls_name), "
+        "such as [{\"10.77.0.2\", [{port, 2376}, {tls, true}]}]";
 allowed(eid_lookup) ->
     "docker, direct or loopback";
 allowed(eid_lookup_timeout) ->

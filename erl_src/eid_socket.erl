@@ -10,7 +10,8 @@
 -export([load/0, listen/2, accept/1, connect/4, send/2, recv/2,
          controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
-         getopts/2, peername/1, sockname/1, format/1, lookup/5, opcodes/0,
+         getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
+         feed/2, feed_end/2, opcodes/0,
          driver_opcodes/0]).
 
 -export_type([socket/0, endpoint/0, traffic/0]).
@@ -53,6 +54,9 @@
 -define(SOCKNAME, 15).
 -define(LOOKUP, 16).
 -define(TRAFFIC, 17).
+-define(LOOKUP_OVER, 18).
+-define(FEED, 19).
+-define(FEED_END, 20).
 
 %% The other half of these is SocketOption.swift.
 -define(INTEGER_OPTIONS,
@@ -126,7 +130,8 @@ opcodes() ->
      {enter_data_mode, ?ENTER_DATA_MODE},
      {start_delivery, ?START_DELIVERY}, {tick, ?TICK}, {getstat, ?GETSTAT},
      {setopts, ?SETOPTS}, {getopts, ?GETOPTS}, {peername, ?PEERNAME},
-     {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}, {traffic, ?TRAFFIC}].
+     {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}, {traffic, ?TRAFFIC},
+     {lookup_over, ?LOOKUP_OVER}, {feed, ?FEED}, {feed_end, ?FEED_END}].
 
 %% The opcodes as the driver has them.
 -spec driver_opcodes() -> [{atom(), pos_integer()}].
@@ -373,14 +378,66 @@ lookup(Ip, DaemonPort, Deadline, ListenPort, Container) ->
     Answer = request(Port, ?LOOKUP, Request, Deadline + 5000),
     close(Port),
     case Answer of
-        {ok, <<0, Published:16>>} ->
-            {ok, Published};
-        {ok, <<1, Length, Reason:Length/binary, Sentence/binary>>} ->
-            {error, {binary_to_atom(Reason),
-                     unicode:characters_to_list(Sentence)}};
-        {error, Reason} ->
-            {error, {Reason, "the lookup ended: " ++ atom_to_list(Reason)}}
+        {ok, Bytes} -> published(Bytes);
+        {error, Reason} -> lookup_ended(Reason)
     end.
+
+%% Begins the same over a connection that the caller has: what is to be sent
+%% there. Close/1 ends it.
+-spec lookup_over(inet:ip_address(), inet:port_number(), inet:port_number(),
+                  string()) ->
+          {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
+lookup_over(Ip, DaemonPort, ListenPort, Container) ->
+    Port = open(lookup),
+    Name = unicode:characters_to_binary(Container),
+    case control(Port, ?LOOKUP_OVER, [encode_endpoint({Ip, DaemonPort}),
+                                      <<ListenPort:16>>, Name]) of
+        {ok, <<2, Request/binary>>} ->
+            {ok, Port, Request};
+        {ok, Answer} ->
+            close(Port),
+            published(Answer);
+        {error, Reason} ->
+            close(Port),
+            lookup_ended(Reason)
+    end.
+
+%% Takes the next bytes of the answer, 64 KB at most: the result, or `more'.
+-spec feed(socket(), binary()) ->
+          more | {ok, inet:port_number()} | {error, {atom(), string()}}.
+feed(Port, Bytes) ->
+    fed(control(Port, ?FEED, Bytes)).
+
+%% The connection has ended: Reason is `closed', an error of a socket, or
+%% connect_timeout, answer_timeout or answer_stalled.
+-spec feed_end(socket(), atom()) ->
+          {ok, inet:port_number()} | {error, {atom(), string()}}.
+feed_end(Port, Reason) ->
+    Name = case Reason of
+               closed -> <<>>;
+               _ -> atom_to_binary(Reason)
+           end,
+    case fed(control(Port, ?FEED_END, Name)) of
+        more -> lookup_ended(Reason);
+        Result -> Result
+    end.
+
+-spec fed({ok, binary()} | {error, atom()}) ->
+          more | {ok, inet:port_number()} | {error, {atom(), string()}}.
+fed({ok, <<>>}) -> more;
+fed({ok, Answer}) -> published(Answer);
+fed({error, Reason}) -> lookup_ended(Reason).
+
+-spec published(binary()) ->
+          {ok, inet:port_number()} | {error, {atom(), string()}}.
+published(<<0, Published:16>>) ->
+    {ok, Published};
+published(<<1, Length, Reason:Length/binary, Sentence/binary>>) ->
+    {error, {binary_to_atom(Reason), unicode:characters_to_list(Sentence)}}.
+
+-spec lookup_ended(atom()) -> {error, {atom(), string()}}.
+lookup_ended(Reason) ->
+    {error, {Reason, "the lookup ended: " ++ atom_to_list(Reason)}}.
 
 %% ---------------------------------------------------------------------
 %% Requests

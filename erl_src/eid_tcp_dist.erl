@@ -127,7 +127,7 @@ load_all() ->
                                     eid_acceptor, eid_allow, eid_epmd,
                                     eid_failures, eid_refusals, eid_report,
                                     eid_settings, eid_socket,
-                                    eid_telemetry]),
+                                    eid_telemetry, eid_tls_lookup]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
@@ -413,7 +413,7 @@ find(Node, Name, Host) ->
         {ok, Ip, Port, Version} ->
             {Ip, Port, Version};
         {ok, Ip} when Epmd =:= eid_epmd ->
-            case eid_epmd:look_up(Name, Ip) of
+            case eid_epmd:look_up(Name, Ip, Host) of
                 {port, Port, Version} ->
                     {Ip, Port, Version};
                 {error, {Reason, Sentence}} ->

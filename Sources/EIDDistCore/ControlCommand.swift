@@ -24,6 +24,15 @@ public enum ControlCommand: Equatable, Sendable {
   case peerName
   case socketName
   case lookup(LookupCommand)
+  /// A lookup whose connection Erlang has: it sends the request, and feeds the answer.
+  case lookupOver(LookupOverCommand)
+  /// The next bytes of the answer.
+  case feed([UInt8])
+  /// The answer's connection has ended: closed, or for the reason that is an error's name.
+  case feedEnd(reason: [UInt8])
+
+  /// Bytes of an answer in one command: the scanner takes some milliseconds for so many.
+  public static let maxFeedBytes = 64 * 1024
 
   /// One published-port lookup.
   public struct LookupCommand: Equatable, Sendable {
@@ -32,6 +41,15 @@ public enum ControlCommand: Equatable, Sendable {
     public let daemon: Endpoint
     /// For the whole lookup, from the connect to the last byte of the answer.
     public let deadlineMilliseconds: UInt32
+    public let listenPort: UInt16
+    /// The node name's left part, unchecked.
+    public let container: [UInt8]
+  }
+
+  /// One published-port lookup over a connection of Erlang's.
+  public struct LookupOverCommand: Equatable, Sendable {
+    /// The Docker Remote API.
+    public let daemon: Endpoint
     public let listenPort: UInt16
     /// The node name's left part, unchecked.
     public let container: [UInt8]
@@ -80,6 +98,21 @@ public enum ControlCommand: Equatable, Sendable {
           container: cursor.rest(of: bytes)
         )
       )
+    case .lookupOver:
+      guard let daemon = Endpoint(bytes, &cursor), let listenPort = cursor.uint16(bytes)
+      else { return nil }
+      command = .lookupOver(
+        LookupOverCommand(
+          daemon: daemon,
+          listenPort: listenPort,
+          container: cursor.rest(of: bytes)
+        )
+      )
+    case .feed:
+      guard bytes.count <= Self.maxFeedBytes else { return nil }
+      command = .feed(cursor.rest(of: bytes))
+    case .feedEnd:
+      command = .feedEnd(reason: cursor.rest(of: bytes))
     }
     guard let command, cursor.remaining(in: bytes) == 0 else { return nil }
     self = command

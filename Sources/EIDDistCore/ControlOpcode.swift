@@ -21,6 +21,9 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
   case socketName = 15
   case lookup = 16
   case traffic = 17
+  case lookupOver = 18
+  case feed = 19
+  case feedEnd = 20
 
   /// The name in Erlang's table.
   public var name: String {
@@ -42,6 +45,9 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
     case .socketName: "sockname"
     case .lookup: "lookup"
     case .traffic: "traffic"
+    case .lookupOver: "lookup_over"
+    case .feed: "feed"
+    case .feedEnd: "feed_end"
     }
   }
 }

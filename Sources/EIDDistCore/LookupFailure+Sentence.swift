@@ -52,9 +52,9 @@ extension LookupFailure {
       )
     case .wantsTLS(let target):
       return target.failed(
-        "this daemon wants TLS, which the lookup does not speak: start dockerd with"
-          + " --tls=false on a port that only the nodes can reach, and set"
-          + " docker_daemon_port to it"
+        "this daemon wants TLS: set docker_tls to true, with its certificates in"
+          + " docker_cert_path, or start dockerd with --tls=false on a port that only the nodes"
+          + " can reach, and set docker_daemon_port to it"
       )
     case .cutShort(let target, 0):
       return target.failed(

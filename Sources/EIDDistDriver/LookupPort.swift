@@ -8,12 +8,18 @@ import Glibc
 /// gives the answer to the core, all within one deadline.
 ///
 /// Its answer is `<<0, Port:16>>`, or `<<1, NameLength:8, Name/binary, Sentence/binary>>`.
+///
+/// Where the daemon wants TLS, which is OTP's to speak, the connection and the deadline are
+/// Erlang's: it is told what to send, `<<2, Request/binary>>`, and feeds what comes; each time
+/// the reply is the answer, or empty while there is none.
 final class LookupPort: EidPort {
   private enum Phase {
     case fresh
     case connecting
     case asking
     case answering
+    /// Erlang feeds the answer.
+    case fed
     case done
   }
 
@@ -40,6 +46,19 @@ final class LookupPort: EidPort {
       request = command.request
       start(command)
       return .ok
+    case .lookupOver(let command):
+      guard case .fresh = phase else { return .error("ealready") }
+      return startFed(command)
+    case .feed(let bytes):
+      guard case .fed = phase else { return .badArgument }
+      guard case .done(let result) = takeIn(bytes.span) else { return .ok }
+      return finishFed(result)
+    case .feedEnd(let reason):
+      guard case .fed = phase, var lookup else { return .badArgument }
+      guard reason.isEmpty else {
+        return finishFed(.failure(.init(errorName: reason, lookup.target)))
+      }
+      return finishFed(lookup.connectionClosed())
     case .cancel:
       // The port is closed right after.
       return .ok
@@ -48,6 +67,28 @@ final class LookupPort: EidPort {
       .socketName:
       return .badArgument
     }
+  }
+
+  private func startFed(_ command: ControlCommand.LookupOverCommand) -> ControlReply {
+    do throws(LookupFailure) {
+      let lookup = PublishedPortLookup(
+        container: try ContainerReference(command.container),
+        listenPort: command.listenPort,
+        daemon: command.daemon.address,
+        daemonPort: command.daemon.port
+      )
+      self.lookup = lookup
+      phase = .fed
+      return .ok([2] + lookup.request)
+    } catch {
+      return finishFed(.failure(error))
+    }
+  }
+
+  private func finishFed(_ result: Result<UInt16, LookupFailure>) -> ControlReply {
+    phase = .done
+    lookup = nil
+    return .ok(answer(result))
   }
 
   private func start(_ command: ControlCommand.LookupCommand) {
@@ -149,7 +190,7 @@ final class LookupPort: EidPort {
   override func timeout() {
     guard let target else { return }
     switch phase {
-    case .fresh, .done: break
+    case .fresh, .fed, .done: break
     case .connecting: finish(.failure(.connectTimedOut(target)))
     case .asking: finish(.failure(.answerTimedOut(target)))
     case .answering: finish(.failure(.answerStalled(target)))
@@ -170,19 +211,42 @@ final class LookupPort: EidPort {
     socket?.release()
     socket = nil
     lookup = nil
-    let answer: [UInt8]
+    port.reply(to: requester, request: request, ControlReply.ok(answer(result)).bytes)
+  }
+
+  private func answer(_ result: Result<UInt16, LookupFailure>) -> [UInt8] {
     switch result {
     case .success(let published):
-      answer = [0] + bigEndian(published)
+      return [0] + bigEndian(published)
     case .failure(let failure):
       let name = Array(failure.name.utf8)
-      answer = [1, UInt8(clamping: name.count)] + name + Array(failure.sentence.utf8)
+      return [1, UInt8(clamping: name.count)] + name + Array(failure.sentence.utf8)
     }
-    port.reply(to: requester, request: request, ControlReply.ok(answer).bytes)
   }
 }
 
 extension LookupFailure {
+  /// The failure that an error's name stands for, as Erlang gives it.
+  fileprivate init(errorName: [UInt8], _ target: LookupTarget) {
+    switch String(decoding: errorName, as: UTF8.self) {
+    case "econnrefused":
+      self = .connectionRefused(target)
+    case "econnreset", "epipe":
+      self = .connectionReset(target)
+    case "connect_timeout", "etimedout":
+      self = .connectTimedOut(target)
+    case "answer_timeout":
+      self = .answerTimedOut(target)
+    case "answer_stalled":
+      self = .answerStalled(target)
+    case "ehostunreach", "enetunreach", "ehostdown", "enetdown", "eaddrnotavail", "eacces",
+      "eperm":
+      self = .unreachable(target, reason: String(decoding: errorName, as: UTF8.self))
+    default:
+      self = .systemError(target, reason: String(decoding: errorName.prefix(200), as: UTF8.self))
+    }
+  }
+
   /// The failure that an error of a system call stands for.
   fileprivate init(_ error: Errno, _ target: LookupTarget) {
     switch error.number {

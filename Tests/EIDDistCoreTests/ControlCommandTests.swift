@@ -117,7 +117,33 @@ import Testing
         ),
         open: true
       ),
+      Valid(
+        .lookupOver,
+        [v4 + [0x30, 0x39], Array("0123456789ab".utf8)],
+        .lookupOver(
+          ControlCommand.LookupOverCommand(
+            daemon: loopback4,
+            listenPort: 12345,
+            container: Array("0123456789ab".utf8)
+          )
+        ),
+        open: true
+      ),
+      Valid(.feed, [[], Array("HTTP/1.1".utf8)], .feed(Array("HTTP/1.1".utf8)), open: true),
+      Valid(
+        .feedEnd,
+        [[], Array("econnreset".utf8)],
+        .feedEnd(reason: Array("econnreset".utf8)),
+        open: true
+      ),
     ]
+  }
+
+  @Test func feedOfMoreThanTheLimitIsRefused() {
+    let most = [UInt8](repeating: 0x20, count: ControlCommand.maxFeedBytes)
+    let opcode = ControlOpcode.feed.rawValue
+    #expect(ControlCommand(opcode: opcode, bytes: most.span) == .feed(most))
+    #expect(ControlCommand(opcode: opcode, bytes: (most + [0x20]).span) == nil)
   }
 
   @Test(arguments: valid) func validCommandIsUnderstood(_ valid: Valid) {
@@ -141,7 +167,8 @@ import Testing
         bytes: (valid.bytes + [byte]).span
       )
       switch valid.opcode {
-      case .send, .lookup: #expect(command != valid.command)  // All bytes belong to them.
+      // All bytes belong to them.
+      case .send, .lookup, .lookupOver, .feed, .feedEnd: #expect(command != valid.command)
       case .getOptions where byte == 1: break  // Code 1 is one more query.
       default: #expect(command == nil)
       }

@@ -259,7 +259,8 @@ extension DriverTests {
     @Test func otherRolesCommandsAreBadarg() {
       let listener = Port.listening()
       for opcode: ControlOpcode in [
-        .send, .enterDataMode, .startDelivery, .tick, .statistics, .traffic, .peerName,
+        .send, .enterDataMode, .startDelivery, .tick, .statistics, .traffic, .peerName, .feed,
+        .feedEnd,
       ] {
         #expect(listener.control(opcode) == .badarg)
       }

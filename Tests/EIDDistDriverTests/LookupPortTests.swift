@@ -128,6 +128,74 @@ extension DriverTests {
       #expect(Machine.messages().isEmpty)
     }
 
+    /// A lookup over a connection of Erlang's, which has been told what to send.
+    private func fed(_ name: String = container) -> (Port, Answer) {
+      let port = Port("eid_drv lookup")!
+      let command = loopback(1) + big(UInt16(12345)) + Array(name.utf8)
+      return (port, port.control(.lookupOver, command))
+    }
+
+    /// The reply that is a failure of this name begins so.
+    private func isFailure(_ name: String, _ answer: Answer) -> Bool {
+      guard case .ok(let bytes) = answer else { return false }
+      return bytes.starts(with: [1, UInt8(name.utf8.count)] + Array(name.utf8))
+    }
+
+    @Test func fedAnswerIsUnderstood() {
+      for size in [1, 7, Self.answer.count] {
+        let (port, told) = fed()
+        guard case .ok(let bytes) = told else {
+          Issue.record("\(told)")
+          return
+        }
+        #expect(bytes.starts(with: [2] + Array("GET /containers/\(Self.container)/json".utf8)))
+        #expect(standin_descriptor(port.id) == -1)
+        var start = 0
+        var answer = Answer.ok([])
+        while start < Self.answer.count {
+          #expect(answer == .ok([]))
+          let end = min(start + size, Self.answer.count)
+          answer = port.control(.feed, Array(Self.answer[start..<end]))
+          start = end
+        }
+        #expect(answer == published)
+        #expect(port.control(.feed, [1]) == .badarg)
+        #expect(port.control(.feedEnd) == .badarg)
+        #expect(Machine.messages().isEmpty)
+        port.close()
+      }
+    }
+
+    @Test func fedConnectionThatEndsIsTold() {
+      for (reason, name) in [
+        ("", "cut_short"), ("econnrefused", "connection_refused"), ("epipe", "connection_reset"),
+        ("connect_timeout", "connect_timed_out"), ("answer_timeout", "answer_timed_out"),
+        ("answer_stalled", "answer_stalled"), ("ehostunreach", "unreachable"),
+        ("emfile", "system_error"), (String(repeating: "x", count: 5000), "system_error"),
+      ] {
+        let (port, _) = fed()
+        #expect(port.control(.feed, Array("HTTP/1.1 2".utf8)) == .ok([]))
+        #expect(isFailure(name, port.control(.feedEnd, Array(reason.utf8))))
+        #expect(port.control(.feedEnd) == .badarg)
+      }
+    }
+
+    @Test func nameThatIsNoneIsNotAskedForOverErlangsConnection() {
+      let (port, told) = fed("a/b")
+      #expect(isFailure("invalid_container", told))
+      #expect(port.control(.feed, [1]) == .badarg)
+    }
+
+    @Test func feedingBelongsToLookupsOverErlangsConnection() {
+      #expect(Port("eid_drv lookup")!.control(.feed, [1]) == .badarg)
+      let (port, peer) = asked()
+      #expect(port.control(.feed, Self.answer) == .badarg)
+      #expect(port.control(.feedEnd) == .badarg)
+      #expect(port.control(.lookupOver, loopback(1) + big(UInt16(1)) + [97]) == .error("ealready"))
+      peer.send(Self.answer)
+      #expect(Machine.message() == port.reply(3, published))
+    }
+
     @Test func otherRolesCommandsAreBadarg() {
       let port = Port("eid_drv lookup")!
       for opcode: ControlOpcode in [

@@ -536,6 +536,7 @@ a_new_published_port_is_found(Config) ->
     eid_peers:until(fun() -> not eid_peers:is_up(A, C1) end),
     {Container, _} = lists:split(12, atom_to_list(NodeC)),
     [C2] = eid_peers:start_all([#{name => Container, host => Host,
+                                  args => ["-hidden"],
                                   kernel => [{erlang_port, 0}]}]),
     false = published_port(C2) =:= Old,
     case eid_peers:carrier() of
@@ -610,6 +611,9 @@ published_node(ErlangPort) ->
     Container = eid_daemon:container(),
     #{host := Host} = Peer =
         eid_peers:start(#{name => Container,
+                          %% Else global would cut connections, since it does
+                          %% not reach all of them.
+                          args => ["-hidden"],
                           kernel => [{erlang_port, ErlangPort}]}),
     Daemon = eid_daemon:start(Host),
     publish(Daemon, Container, published_port(Peer)),

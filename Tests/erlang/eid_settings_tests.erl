@@ -5,6 +5,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
+               docker_tls, docker_cert_path, docker_tls_name, docker_hosts,
                eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
                eid_allow, eid_handshake_limit, eid_handshake_source_limit,
                eid_log_interval,
@@ -29,7 +30,9 @@ settings_test_() ->
      end,
      [{"defaults", fun defaults/0}, {"limits", fun limits/0},
       {"wrong values", fun wrong_values/0},
-      {"sizes", fun sizes/0}, {"the old name", fun old_name/0}]}.
+      {"sizes", fun sizes/0}, {"hosts that differ", fun hosts/0},
+      {"Docker's environment", fun environment/0},
+      {"the old name", fun old_name/0}]}.
 
 defaults() ->
     ?assertEqual(ok, eid_settings:check()),
@@ -48,6 +51,14 @@ limits() ->
          ?assertEqual(ok, eid_settings:check())
      end || {Key, Values} <- [{erlang_port, [0, 1, 65535]},
                               {docker_daemon_port, [1, 65535]},
+                              {docker_tls, [true, false]},
+                              {docker_cert_path, ["/x"]},
+                              {docker_tls_name, ["x.y"]},
+                              {docker_hosts, [[], [{"h", []}],
+                                              [{"::1", [{port, 1},
+                                                        {tls, true},
+                                                        {cert_path, "/x"},
+                                                        {tls_name, "y"}]}]]},
                               {eid_lookup, [docker, direct, loopback]},
                               {eid_lookup_timeout, [1, 120000]},
                               {eid_allow, [[], ["10.0.0.0/8", "::1"]]},
@@ -65,6 +76,13 @@ wrong_values() ->
          application:unset_env(kernel, Key)
      end || {Key, Values} <- [{erlang_port, [-1, 65536, 1.0, "1", <<"1">>]},
                               {docker_daemon_port, [-1, 0, 65536, []]},
+                              {docker_tls, [yes, 1, "true"]},
+                              {docker_cert_path, [[], x, <<"/x">>]},
+                              {docker_tls_name, [[], x]},
+                              {docker_hosts, [x, [{h, []}], [{"h", x}],
+                                              [{"h", [{port, 0}]}],
+                                              [{"h", [{tls, 1}]}],
+                                              [{"h", [{tsl, true}]}], ["h"]]},
                               {eid_lookup, [dns, "direct", undefined]},
                               {eid_lookup_timeout, [-1, 0, 120001, infinity]},
                               {eid_allow, ["10.0.0.0/8", ["10.0.0.0/33"],
@@ -99,6 +117,51 @@ sizes() ->
                              {eid_receive_chunk, 4096}],
             Value <- [Least - 1, (1 bsl 30) + 1, "64KB", 1.0]].
 
+hosts() ->
+    set(docker_tls, true),
+    set(docker_cert_path, "/all"),
+    set(docker_hosts, [{"10.0.0.1", [{tls, false}, {port, 1}]},
+                       {"::1", [{cert_path, "/six"}]},
+                       {"h.test", [{tls_name, "n"}]}]),
+    All = #{port => 4243, tls => true, cert_path => "/all",
+            tls_name => undefined},
+    ?assertEqual(All, eid_settings:daemon(undefined, {10, 0, 0, 2})),
+    ?assertEqual(All, eid_settings:daemon("other.test", {10, 0, 0, 2})),
+    ?assertEqual(All#{tls := false, port := 1},
+                 eid_settings:daemon(undefined, {10, 0, 0, 1})),
+    ?assertEqual(All#{cert_path := "/six"},
+                 eid_settings:daemon("0::1", {0, 0, 0, 0, 0, 0, 0, 1})),
+    ?assertEqual(All#{tls_name := "n"},
+                 eid_settings:daemon("h.test", {10, 0, 0, 2})),
+    set(docker_hosts, [{"h", wrong}]),
+    ?assertError({bad_setting, _},
+                 eid_settings:daemon(undefined, {10, 0, 0, 1})).
+
+environment() ->
+    Names = ["DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME"],
+    Before = [{Name, os:getenv(Name)} || Name <- Names],
+    try
+        true = os:putenv("HOME", "/home/x"),
+        [os:unsetenv(Name) || Name <- tl(lists:reverse(Names))],
+        ?assertEqual(false, eid_settings:get(docker_tls)),
+        ?assertEqual("/home/x/.docker", eid_settings:get(docker_cert_path)),
+        true = os:putenv("DOCKER_TLS_VERIFY", ""),
+        true = os:putenv("DOCKER_CERT_PATH", "/env"),
+        ?assertEqual(false, eid_settings:get(docker_tls)),
+        ?assertEqual("/env", eid_settings:get(docker_cert_path)),
+        true = os:putenv("DOCKER_TLS_VERIFY", "0"),
+        ?assertEqual(true, eid_settings:get(docker_tls)),
+        set(docker_tls, false),
+        set(docker_cert_path, "/set"),
+        ?assertEqual(false, eid_settings:get(docker_tls)),
+        ?assertEqual("/set", eid_settings:get(docker_cert_path))
+    after
+        [case Value of
+             false -> os:unsetenv(Name);
+             _ -> os:putenv(Name, Value)
+         end || {Name, Value} <- Before]
+    end.
+
 old_name() ->
     set(docker_dameon_port, 99),
     ?assertEqual(99, eid_settings:get(docker_daemon_port)),
@@ -116,6 +179,17 @@ sentence(Key, Value) ->
                       "a port number from 1 to 65535, or 0 for any free port";
                   docker_daemon_port ->
                       "a port number from 1 to 65535";
+                  docker_tls ->
+                      "true or false";
+                  docker_cert_path ->
+                      "a directory as a string, such as \"/etc/eid/docker\"";
+                  docker_tls_name ->
+                      "the name in the daemons' certificates, such as "
+                          "\"docker.example\"";
+                  docker_hosts ->
+                      "a list of hosts with their settings (port, tls, "
+                          "cert_path, tls_name), such as [{\"10.77.0.2\", "
+                          "[{port, 2376}, {tls, true}]}]";
                   eid_lookup ->
                       "docker, direct or loopback";
                   eid_lookup_timeout ->

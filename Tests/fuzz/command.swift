@@ -20,6 +20,13 @@ func run(_ input: [UInt8]) {
   case .lookup(let lookup):
     check(lookup.container.count <= bytes.count, "a longer name than came")
     _ = try? ContainerReference(lookup.container)
+  case .lookupOver(let lookup):
+    check(lookup.container.count <= bytes.count, "a longer name than came")
+    _ = try? ContainerReference(lookup.container)
+  case .feed(let answer):
+    check(answer == bytes, "another answer")
+  case .feedEnd(let reason):
+    check(reason == bytes, "another reason")
   case .opcodes, .accept, .receive, .cancel, .enterDataMode, .startDelivery, .tick, .statistics,
     .traffic,
     .getOptions, .peerName, .socketName:

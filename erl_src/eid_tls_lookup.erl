@@ -1,0 +1,435 @@
+%% SPDX-License-Identifier: Apache-2.0
+
+%% The published-port lookup over TLS: the connection is OTP's ssl, what is sent
+%% and how the answer is read is the driver's, as without TLS.
+%%
+%% A lookup is made while kernel starts, too (sync_nodes_mandatory), when no
+%% application can be started. So where ssl does not run, this does what
+%% inet_tls_dist does: it has the processes that OTP's TLS distribution uses
+%% (ssl_dist_sup) started below net_sup, and connections use them by the option
+%% erl_dist. They are temporary there, so that nothing else ends with them.
+%%
+%% Files are read at each lookup, by erl_prim_loader: file_server is not there
+%% yet, and certificates are renewed while nodes run.
+-module(eid_tls_lookup).
+
+-export([lookup/6]).
+
+-type failure() :: {atom(), string()}.
+-type result() :: {ok, inet:port_number()} | {error, failure()}.
+
+%% What all of one lookup needs.
+-record(lookup, {port :: eid_socket:socket(),
+                 ip :: inet:ip_address(),
+                 daemon :: eid_settings:daemon(),
+                 %% What the daemon's certificate is checked against.
+                 name :: string() | inet:ip_address(),
+                 listen_port :: inet:port_number(),
+                 container :: string(),
+                 %% In milliseconds, monotonic.
+                 ends :: integer()}).
+
+%% As eid_socket:lookup/5, with what is known of the daemon's host.
+-spec lookup(inet:ip_address(), inet:hostname() | undefined,
+             eid_settings:daemon(), pos_integer(), inet:port_number(),
+             string()) -> result().
+lookup(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
+       Container) ->
+    Ends = erlang:monotonic_time(millisecond) + Deadline,
+    case eid_socket:lookup_over(Ip, DaemonPort, ListenPort, Container) of
+        {ok, Port, Request} ->
+            Lookup = #lookup{port = Port, ip = Ip, daemon = Daemon,
+                             name = name(Ip, Host, Daemon),
+                             listen_port = ListenPort,
+                             container = Container, ends = Ends},
+            try
+                connect(Request, Lookup)
+            catch
+                throw:{failed, Reason, Sentence} ->
+                    {error, {Reason, sentence(Sentence, Lookup)}}
+            after
+                eid_socket:close(Port)
+            end;
+        Error ->
+            Error
+    end.
+
+%% The name that was set, else the host's, else its address.
+-spec name(inet:ip_address(), inet:hostname() | undefined,
+           eid_settings:daemon()) -> string() | inet:ip_address().
+name(Ip, undefined, #{tls_name := undefined}) ->
+    Ip;
+name(Ip, Host, #{tls_name := undefined}) ->
+    case inet:parse_address(Host) of
+        {ok, _} -> Ip;
+        {error, _} -> Host
+    end;
+name(_Ip, _Host, #{tls_name := Name}) ->
+    Name.
+
+%% ---------------------------------------------------------------------
+%% The connection
+%% ---------------------------------------------------------------------
+
+-spec connect(binary(), #lookup{}) -> result().
+connect(Request, #lookup{port = Port, ip = Ip, daemon = Daemon} = Lookup) ->
+    Options = options(Lookup) ++ start_ssl(),
+    Family = case tuple_size(Ip) of
+                 4 -> inet;
+                 8 -> inet6
+             end,
+    case gen_tcp:connect(Ip, maps:get(port, Daemon),
+                         [Family, binary, {active, false}], left(Lookup)) of
+        {ok, Socket} ->
+            try
+                handshake(Socket, Request, Options, Lookup)
+            after
+                %% Where it has not become that of a TLS connection.
+                gen_tcp:close(Socket)
+            end;
+        {error, timeout} ->
+            eid_socket:feed_end(Port, connect_timeout);
+        {error, Reason} ->
+            eid_socket:feed_end(Port, Reason)
+    end.
+
+-spec handshake(gen_tcp:socket(), binary(), [term()], #lookup{}) -> result().
+handshake(Socket, Request, Options, Lookup) ->
+    case ssl:connect(Socket, Options, left(Lookup)) of
+        {ok, Tls} ->
+            try
+                case ssl:send(Tls, Request) of
+                    ok -> receive_answer(Tls, answer_timeout, Lookup);
+                    {error, Reason} -> ended(Reason, answer_timeout, Lookup)
+                end
+            after
+                ssl:close(Tls)
+            end;
+        {error, timeout} ->
+            failed(tls_timeout,
+                   "the TLS handshake did not end in time: the daemon hangs "
+                   "or is stopped, or speaks no TLS");
+        {error, closed} ->
+            failed(tls_closed,
+                   "the connection was closed in the TLS handshake: see the "
+                   "daemon's log, and check that it speaks TLS");
+        {error, {tls_alert, Alert}} ->
+            alert(Alert, Lookup);
+        {error, Reason} ->
+            failed(tls_failed,
+                   io_lib:format("TLS is not possible (~0tP)", [Reason, 12]))
+    end.
+
+%% Late says what it is called when no more comes in time.
+-spec receive_answer(ssl:sslsocket(), answer_timeout | answer_stalled,
+                     #lookup{}) -> result().
+receive_answer(Tls, Late, #lookup{port = Port} = Lookup) ->
+    case ssl:recv(Tls, 0, left(Lookup)) of
+        {ok, Bytes} ->
+            case feed(Port, Bytes) of
+                more -> receive_answer(Tls, answer_stalled, Lookup);
+                Result -> Result
+            end;
+        {error, Reason} ->
+            ended(Reason, Late, Lookup)
+    end.
+
+-spec feed(eid_socket:socket(), binary()) -> more | result().
+feed(Port, <<Bytes:65536/binary, Rest/binary>>) when Rest =/= <<>> ->
+    case eid_socket:feed(Port, Bytes) of
+        more -> feed(Port, Rest);
+        Result -> Result
+    end;
+feed(Port, Bytes) ->
+    eid_socket:feed(Port, Bytes).
+
+-spec ended(term(), answer_timeout | answer_stalled, #lookup{}) -> result().
+ended(timeout, Late, #lookup{port = Port}) ->
+    eid_socket:feed_end(Port, Late);
+ended({tls_alert, Alert}, _Late, Lookup) ->
+    %% In TLS 1.3 the client has done with the handshake before the server
+    %% says what it thinks of the client's certificate.
+    alert(Alert, Lookup);
+ended(Reason, answer_timeout, #lookup{port = Port} = Lookup)
+  when Reason =:= closed; Reason =:= econnreset; Reason =:= epipe ->
+    %% And what it says is lost, where it closes before it is asked for.
+    case judge_client(Lookup) of
+        good -> eid_socket:feed_end(Port, Reason);
+        _ -> refused_by_daemon(certificate_unknown, Lookup)
+    end;
+ended(Reason, _Late, #lookup{port = Port}) when is_atom(Reason) ->
+    eid_socket:feed_end(Port, Reason);
+ended(Reason, _Late, _Lookup) ->
+    failed(tls_failed, io_lib:format("TLS failed (~0tP)", [Reason, 12])).
+
+-spec left(#lookup{}) -> non_neg_integer().
+left(#lookup{ends = Ends}) ->
+    max(0, Ends - erlang:monotonic_time(millisecond)).
+
+%% The option that a connection needs where the application does not run.
+-spec start_ssl() -> [{erl_dist, true}].
+start_ssl() ->
+    case code:ensure_loaded(ssl) of
+        {module, ssl} ->
+            ok;
+        {error, _} ->
+            failed(no_ssl,
+                   "docker_tls is set, but this Erlang has no ssl: add it to "
+                   "the image (Debian: erlang-ssl) or to the release")
+    end,
+    case whereis(ssl_sup) of
+        undefined ->
+            Child = #{id => ssl_dist_sup,
+                      start => {ssl_dist_sup, start_link, []},
+                      restart => temporary, shutdown => infinity,
+                      type => supervisor},
+            try supervisor:start_child(net_sup, Child) of
+                {ok, _} ->
+                    [{erl_dist, true}];
+                {error, {already_started, _}} ->
+                    [{erl_dist, true}];
+                {error, Reason} ->
+                    failed(no_ssl, io_lib:format("ssl cannot be started "
+                                                 "(~0tP)", [Reason, 12]))
+            catch
+                exit:_ ->
+                    failed(no_ssl, "ssl does not run, and neither does the "
+                           "distribution: application:ensure_all_started(ssl)")
+            end;
+        _ ->
+            []
+    end.
+
+%% ---------------------------------------------------------------------
+%% Certificates
+%% ---------------------------------------------------------------------
+
+-spec options(#lookup{}) -> [term()].
+options(#lookup{name = Name} = Lookup) ->
+    Https = public_key:pkix_verify_hostname_match_fun(https),
+    [{verify, verify_peer}, {cacerts, authorities(Lookup)},
+     {versions, ['tlsv1.3', 'tlsv1.2']},
+     {customize_hostname_check, [{match_fun, Https}]},
+     %% It would tell at each lookup what is told here.
+     {log_level, none}]
+        ++ [{server_name_indication, Name} || is_list(Name)]
+        ++ client_certificate(Lookup).
+
+-spec authorities(#lookup{}) -> [binary()].
+authorities(Lookup) ->
+    case certificates("ca.pem", Lookup) of
+        {ok, Authorities} ->
+            Authorities;
+        none ->
+            failed(tls_file,
+                   [path("ca.pem", Lookup), " cannot be read: put the "
+                    "certificate of the authority that signs for the daemons "
+                    "there, or set docker_cert_path"])
+    end.
+
+%% Without one there may be a daemon that wants none (dockerd --tls).
+-spec client_certificate(#lookup{}) -> [term()].
+client_certificate(Lookup) ->
+    case {certificates("cert.pem", Lookup), pem("key.pem", Lookup)} of
+        {none, none} ->
+            [];
+        {none, {ok, _}} ->
+            half("cert.pem", "key.pem", Lookup);
+        {{ok, _}, none} ->
+            half("key.pem", "cert.pem", Lookup);
+        {{ok, Chain}, {ok, Entries}} ->
+            case [{Type, Der} || {Type, Der, not_encrypted} <- Entries,
+                                 lists:member(Type, ['RSAPrivateKey',
+                                                     'DSAPrivateKey',
+                                                     'ECPrivateKey',
+                                                     'PrivateKeyInfo'])] of
+                [Key | _] ->
+                    [{cert, Chain}, {key, Key}];
+                [] ->
+                    failed(tls_file, [path("key.pem", Lookup), " has no "
+                                      "private key, or one with a password: "
+                                      "put one without there"])
+            end
+    end.
+
+-spec half(string(), string(), #lookup{}) -> no_return().
+half(Missing, There, Lookup) ->
+    failed(tls_file, [path(Missing, Lookup), " cannot be read, but ", There,
+                      " beside it is there: put both there, or none"]).
+
+-spec certificates(string(), #lookup{}) -> {ok, [binary()]} | none.
+certificates(Name, Lookup) ->
+    case pem(Name, Lookup) of
+        {ok, Entries} ->
+            case [Der || {'Certificate', Der, not_encrypted} <- Entries] of
+                [] -> failed(tls_file, [path(Name, Lookup), " has no "
+                                        "certificate in PEM form"]);
+                Certificates -> {ok, Certificates}
+            end;
+        none ->
+            none
+    end.
+
+-spec pem(string(), #lookup{}) -> {ok, [public_key:pem_entry()]} | none.
+pem(Name, Lookup) ->
+    case erl_prim_loader:get_file(path(Name, Lookup)) of
+        {ok, Bytes, _} ->
+            try
+                {ok, public_key:pem_decode(Bytes)}
+            catch
+                _:_ -> {ok, []}
+            end;
+        error ->
+            none
+    end.
+
+-spec path(string(), #lookup{}) -> string().
+path(Name, #lookup{daemon = #{cert_path := Directory}}) ->
+    filename:join(Directory, Name).
+
+%% What is wrong with the client's certificate, as far as can be told here.
+-spec judge_client(#lookup{}) -> none | expired | stranger | good.
+judge_client(Lookup) ->
+    case certificates("cert.pem", Lookup) of
+        none -> none;
+        {ok, Chain} -> judge(Chain, authorities(Lookup))
+    end.
+
+-spec judge([binary()], [binary()]) -> expired | stranger | good.
+judge(Chain, Authorities) ->
+    case [Authority || Authority <- Authorities,
+                       not is_bad(Chain, Authority, fun is_other/1)] of
+        [] ->
+            stranger;
+        [Authority | _] ->
+            case is_bad(Chain, Authority, fun is_expired/1) of
+                true -> expired;
+                false -> good
+            end
+    end.
+
+-spec is_expired(term()) -> boolean().
+is_expired(Reason) ->
+    Reason =:= cert_expired.
+
+-spec is_other(term()) -> boolean().
+is_other(Reason) ->
+    Reason =/= cert_expired.
+
+%% Whether a certificate is bad for such a reason, whatever else it is.
+-spec is_bad([binary()], binary(), fun((term()) -> boolean())) -> boolean().
+is_bad(Chain, Authority, Matters) ->
+    Verify = fun(_, {bad_cert, Reason}, State) ->
+                     case Matters(Reason) of
+                         true -> {fail, Reason};
+                         false -> {valid, State}
+                     end;
+                (_, {extension, _}, State) ->
+                     {unknown, State};
+                (_, _, State) ->
+                     {valid, State}
+             end,
+    try public_key:pkix_path_validation(
+          Authority, lists:reverse(Chain), [{verify_fun, {Verify, none}}]) of
+        {ok, _} -> false;
+        {error, _} -> true
+    catch
+        %% Certificates that are none.
+        error:_ -> true
+    end.
+
+%% ---------------------------------------------------------------------
+%% Failures
+%% ---------------------------------------------------------------------
+
+%% What the peer has said, or what this side says of the peer.
+-spec alert({atom(), string()}, #lookup{}) -> no_return().
+alert({Name, Text}, Lookup) ->
+    case string:find(Text, "received SERVER ALERT") of
+        nomatch -> refused_by_us(Name, Text, Lookup);
+        _ -> refused_by_daemon(Name, Lookup)
+    end.
+
+-spec refused_by_us(atom(), string(), #lookup{}) -> no_return().
+refused_by_us(Name, Text, #lookup{name = Wanted} = Lookup) ->
+    Says = fun(Words) -> string:find(Text, Words) =/= nomatch end,
+    case {Name, Says("hostname_check_failed"),
+          Says("selfsigned_peer")} of
+        {_, true, _} ->
+            {Kind, NameText} = case is_tuple(Wanted) of
+                                   true -> {"IP:", inet:ntoa(Wanted)};
+                                   false -> {"DNS:", Wanted}
+                               end,
+            failed(tls_wrong_name,
+                   ["the daemon's certificate is not for ", NameText,
+                    ": give it the subjectAltName ", Kind, NameText,
+                    ", or set docker_tls_name to a name that it has"]);
+        {certificate_expired, _, _} ->
+            failed(tls_certificate_expired,
+                   "the daemon's certificate has expired, or is not valid "
+                   "yet: renew it (dockerd --tlscert), and check the clocks");
+        {_, _, SelfSigned} when Name =:= unknown_ca; SelfSigned ->
+            failed(tls_unknown_ca,
+                   ["the daemon's certificate is not signed by the authority "
+                    "in ", path("ca.pem", Lookup), ": put that of the "
+                    "daemon's authority there"]);
+        _ ->
+            %% What is no TLS at all is an unexpected message, or one too long.
+            case Says("unsupported_record_type") orelse Says("record_overflow")
+                orelse Says("Record Overflow") of
+                true ->
+                    failed(not_tls,
+                           "what answers there speaks no TLS: start dockerd "
+                           "with --tlsverify, or set docker_tls to false");
+                false ->
+                    failed(tls_failed, ["the TLS handshake failed (",
+                                        atom_to_list(Name), "): see the "
+                                        "daemon's log"])
+            end
+    end.
+
+-spec refused_by_daemon(atom(), #lookup{}) -> no_return().
+refused_by_daemon(Name, Lookup) ->
+    Directory = maps:get(cert_path, Lookup#lookup.daemon),
+    IsAboutCertificate =
+        lists:member(Name, [bad_certificate, certificate_required,
+                            certificate_expired, certificate_unknown,
+                            unknown_ca, unsupported_certificate,
+                            certificate_revoked, access_denied,
+                            decrypt_error]),
+    case judge_client(Lookup) of
+        none when IsAboutCertificate; Name =:= handshake_failure ->
+            failed(tls_no_client_certificate,
+                   ["the daemon wants a client certificate: put cert.pem and "
+                    "key.pem, signed by the authority of its --tlscacert, "
+                    "into ", Directory]);
+        Judged when IsAboutCertificate, Judged =:= expired;
+                    Name =:= certificate_expired ->
+            failed(tls_client_certificate_expired,
+                   ["the client certificate ", path("cert.pem", Lookup),
+                    " has expired, or is not valid yet: renew it, and check "
+                    "the clocks"]);
+        _ when IsAboutCertificate ->
+            failed(tls_client_certificate_refused,
+                   ["the daemon does not accept the client certificate ",
+                    path("cert.pem", Lookup), ": have it signed by the "
+                    "authority of the daemon's --tlscacert, for clients "
+                    "(extendedKeyUsage clientAuth)"]);
+        _ ->
+            failed(tls_failed, ["the daemon ended the TLS handshake (",
+                                atom_to_list(Name), "): see its log"])
+    end.
+
+-spec failed(atom(), iodata()) -> no_return().
+failed(Reason, Sentence) ->
+    throw({failed, Reason, Sentence}).
+
+%% As LookupFailure+Sentence.swift begins them.
+-spec sentence(iodata(), #lookup{}) -> string().
+sentence(Sentence, #lookup{ip = Ip, daemon = #{port := Port},
+                           listen_port = ListenPort,
+                           container = Container}) ->
+    lists:flatten(
+      io_lib:format("cannot look up port ~w of container ~ts at Docker daemon "
+                    "~s: ~ts", [ListenPort, Container,
+                                eid_socket:format({Ip, Port}), Sentence])).
