@@ -110,19 +110,30 @@ struct Erlang {
     var found = Found(program: "\(bindir)/erlexec")
     found.environment = ["BINDIR=\(bindir)", "ROOTDIR=\(root)", "EMU=beam", "PROGNAME=erl"]
     // That of a release starts its applications: the one beside it starts none.
-    let directory = line.boot.map { parent(of: $0, levels: 1) }
-    if let directory, FileSystem.exists("\(directory)/start_clean.boot") {
-      found.arguments = ["-boot", "\(directory)/start_clean"]
+    let boots = line.boot.map { parent(of: $0, levels: 1) }
+    if let boots, FileSystem.exists("\(boots)/start_clean.boot") {
+      found.arguments = ["-boot", "\(boots)/start_clean"]
       found.arguments += line.bootVariables.flatMap { ["-boot_var"] + $0 }
     } else if FileSystem.exists("\(root)/bin/start_clean.boot") {
       found.arguments = ["-boot", "\(root)/bin/start_clean"]
     }
-    found.arguments += line.codePaths.flatMap(\.self)
-    found.arguments += codePath(parent(of: FileSystem.link("/proc/self/exe") ?? "", levels: 3))
+    let directory = FileSystem.link("/proc/\(own.pid)/cwd") ?? ""
+    for flag in line.codePaths {
+      found.arguments += flag.prefix(1)
+      found.arguments += flag.dropFirst().map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
+    }
+    // Of a release, start_clean has kernel and stdlib in its path alone.
+    let command = parent(of: FileSystem.link("/proc/self/exe") ?? "", levels: 3)
+    let versions = FileSystem.entries("\(root)/lib").filter { $0.hasPrefix("eid-") }.sorted()
+    for application in [command] + versions.reversed().map({ "\(root)/lib/\($0)" }) {
+      let path = codePath(application)
+      found.arguments += path
+      if !path.isEmpty { break }
+    }
     return found
   }
 
-  /// The modules that lie with this command.
+  /// The modules of an application directory, if it is eid's.
   private static func codePath(_ application: String) -> [String] {
     FileSystem.exists("\(application)/ebin/eid_tcp_dist.beam")
       ? ["-pa", "\(application)/ebin"] : []

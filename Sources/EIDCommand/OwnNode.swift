@@ -57,12 +57,15 @@ struct OwnNode {
     setting("erlang_port").flatMap { UInt16(exactly: $0) } ?? Self.defaultPort
   }
 
-  /// Where it listens: the socket on its port, or, with any free one, the only one it has.
+  /// Where it listens: the socket on its port; where it has any free one, its only socket.
   func listeningEndpoint() -> Endpoint? {
     let sockets = ["tcp", "tcp6"].flatMap { family in
       ListeningSocket.all(in: FileSystem.text("/proc/\(pid)/net/\(family)") ?? "")
     }
-    if listenPort != 0 {
+    // OTP's carriers with epmd listen on any free port.
+    let line = commandLine
+    let isFixed = (line.carrier ?? "") == "eid_tcp" || line.epmdModule == "eid_epmd"
+    if isFixed, listenPort != 0 {
       return sockets.first { $0.endpoint.port == listenPort }?.reachableEndpoint
     }
     let own = ownSockets()
