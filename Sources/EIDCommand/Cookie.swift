@@ -25,8 +25,8 @@ struct Cookie: ParsableArguments {
     }
   }
 
-  /// The cookie: of the options, EID_COOKIE, the node in this container, RELEASE_COOKIE,
-  /// ~/.erlang.cookie; nil where there is none.
+  /// The cookie: of the options, EID_COOKIE_FILE, EID_COOKIE, the node in this container,
+  /// RELEASE_COOKIE, ~/.erlang.cookie; nil where there is none.
   func find(_ own: OwnNode?) throws(CommandFailure) -> String? {
     if let given { return given }
     if let file {
@@ -35,7 +35,10 @@ struct Cookie: ParsableArguments {
       }
       return cookie
     }
-    return Environment["EID_COOKIE"] ?? own?.cookie ?? Environment["RELEASE_COOKIE"]
+    return Environment["EID_COOKIE_FILE"].flatMap(Self.read) ?? Environment["EID_COOKIE"]
+      ?? own?.cookie
+      // With a dash it is the entrypoint's: no cookie, but a flag that has none.
+      ?? Environment["RELEASE_COOKIE"].flatMap { $0.hasPrefix("-") ? nil : $0 }
       ?? Environment["HOME"].flatMap { Self.read("\($0)/.erlang.cookie") }
   }
 

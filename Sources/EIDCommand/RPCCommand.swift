@@ -22,8 +22,8 @@ struct RPCCommand: ParsableCommand {
   )
 
   @Argument(
-    // As they stand there: a term may be -1.
-    parsing: .captureForPassthrough,
+    // A term may be -1.
+    parsing: .allUnrecognized,
     help: ArgumentHelp("[node] module function [term ...]", valueName: "call")
   )
   var call: [String]
