@@ -361,16 +361,22 @@ ground_containerd_start() {
 
 # Starts a host's dockerd without waiting for it, with GROUND_DOCKERD_OPTIONS besides.
 ground_docker_launch() {
-  local dir=$GROUND_DIR/$1 any=0.0.0.0
+  local dir=$GROUND_DIR/$1 any=0.0.0.0 config listen
   # Where the kernel has IPv6, [::] is for both.
   if [[ -e /proc/net/if_inet6 ]]; then any='[::]'; fi
   rm -f "$dir/docker.pid"
-  printf '{}\n' >"$dir/daemon.json"
+  # A configuration file of the host's own says where it listens.
+  config=$dir/own.json listen=()
+  if [[ ! -e $config ]]; then
+    config=$dir/daemon.json
+    printf '{}\n' >"$config"
+    listen=(--host "unix://$dir/docker.sock" --host "tcp://$any:$GROUND_API_PORT" --tls=false)
+  fi
   # tls=false: else dockerd sleeps for 15 s over the open port. cgroupfs: no systemd in here.
   # Not through ground_in: a signal to $! must reach dockerd, not a shell around it.
-  nsenter --net="/run/netns/host$1" -- dockerd --config-file "$dir/daemon.json" --data-root "$dir/data" \
+  nsenter --net="/run/netns/host$1" -- dockerd --config-file "$config" --data-root "$dir/data" \
     --exec-root "$dir/run" --pidfile "$dir/docker.pid" --containerd "$dir/containerd.sock" \
-    --host "unix://$dir/docker.sock" --host "tcp://$any:$GROUND_API_PORT" --tls=false \
+    "${listen[@]}" \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${GROUND_DIR##*/}/host$1" \
     "${GROUND_DOCKERD_OPTIONS[@]}" \
     >>"$dir/dockerd.log" 2>&1 &
