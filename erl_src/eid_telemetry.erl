@@ -1,8 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 
-%% Events in the form of the library `telemetry', for metrics; they are listed in
-%% docs/reference/events.md. There is no dependency: where that library does not
-%% run, nothing is done.
+%% Events in the form of the library `telemetry', for metrics; they are listed
+%% in docs/reference/events.md. There is no dependency: where that library does
+%% not run, nothing is done.
 %%
 %% Handlers of events are others' code. They run in the process here, which
 %% nobody waits for, so that one that is slow holds up no connection, and one
