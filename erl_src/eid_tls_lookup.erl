@@ -15,6 +15,9 @@
 
 -export([lookup/6]).
 
+%% In one command (ControlCommand.swift).
+-define(MAX_FEED_BYTES, (64 * 1024)).
+
 -type failure() :: {atom(), string()}.
 -type result() :: {ok, inet:port_number()} | {error, failure()}.
 
@@ -135,8 +138,10 @@ receive_answer(Tls, Late, #lookup{port = Port} = Lookup) ->
     end.
 
 -spec feed(eid_socket:socket(), binary()) -> more | result().
-feed(Port, <<Bytes:65536/binary, Rest/binary>>) when Rest =/= <<>> ->
-    case eid_socket:feed(Port, Bytes) of
+feed(Port, Bytes) when byte_size(Bytes) > ?MAX_FEED_BYTES ->
+    %% A pattern would do, but OTP 29 does not load what OTP 25 makes of it.
+    {First, Rest} = split_binary(Bytes, ?MAX_FEED_BYTES),
+    case eid_socket:feed(Port, First) of
         more -> feed(Port, Rest);
         Result -> Result
     end;

@@ -6,7 +6,8 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 
 -export([a_node_of_its_own/1, a_node_that_is_none/1, both_ends/1,
-         what_was_carried/1, senders_that_wait/1, another_carrier/1]).
+         what_was_carried/1, senders_that_wait/1, another_carrier/1,
+         every_module_loads/1]).
 
 -define(KB, 1024).
 
@@ -15,7 +16,7 @@ suite() ->
 
 all() ->
     [a_node_of_its_own, a_node_that_is_none, both_ends, what_was_carried,
-     senders_that_wait, another_carrier].
+     senders_that_wait, another_carrier, every_module_loads].
 
 init_per_suite(Config) ->
     ok = eid_peers:only("eid_tcp"),
@@ -131,4 +132,15 @@ another_carrier(_Config) ->
     [] = eid_peers:call(A, eid, connections, []),
     undefined = eid_peers:call(A, eid, info, [NodeB]),
     #{listens := undefined} = eid_peers:call(A, eid, info, []),
+    ok.
+
+%% Releases of OTP differ in what they load of another one's compiler.
+every_module_loads(_Config) ->
+    A = eid_peers:start(#{name => "a"}),
+    ok = eid_peers:call(A, application, load, [eid]),
+    {ok, Modules} = eid_peers:call(A, application, get_key, [eid, modules]),
+    [] = [{Module, Result}
+          || Module <- Modules,
+             Result <- [eid_peers:call(A, code, ensure_loaded, [Module])],
+             Result =/= {module, Module}],
     ok.
