@@ -5,13 +5,27 @@
 %% `halt'; what it prints is for the command, or for whoever called that.
 -module(eid_command).
 
--export([rpc/0, top/0, way_back/0]).
+-export([look_up/0, rpc/0, top/0, way_back/0]).
 
 %% sysexits.h: EX_UNAVAILABLE. No connection came about; the log, on standard
 %% error, says why.
 -define(NOT_CONNECTED, 69).
 
 -define(CALL_MS, 10000).
+
+%% NAME HOST: where Docker says that NAME@HOST is reached, asked as a node asks:
+%% prints `ok PORT' or `failed REASON SENTENCE'. Docker's API over TLS is what
+%% the command does not speak itself.
+-spec look_up() -> no_return().
+look_up() ->
+    [Name, Host] = init:get_plain_arguments(),
+    case eid_epmd:look_up(Name, Host) of
+        {port, Port, _Version} ->
+            io:format("ok ~w~n", [Port]);
+        {error, {Reason, Sentence}} ->
+            io:format("failed ~w ~ts~n", [Reason, Sentence])
+    end,
+    halt(0).
 
 %% NODE MODULE FUNCTION ARGUMENT...: prints what the call returns.
 -spec rpc() -> no_return().

@@ -9,6 +9,8 @@ struct Diagnosis {
   /// Where the node was reached.
   private(set) var peer: Endpoint?
 
+  private let own: OwnNode?
+  private let options: LookupOptions
   private let listenPort: UInt16
   private let daemonPort: UInt16
   private let isDirect: Bool
@@ -16,21 +18,20 @@ struct Diagnosis {
   private let cookie: String?
 
   /// - Parameters:
-  ///   - isDirect: Docker is not asked (`eid_lookup direct`).
-  ///   - timeout: milliseconds for a lookup, for connecting, for a handshake.
+  ///   - own: the node in this container, whose settings are taken.
   init(
     node: String,
-    listenPort: UInt16,
-    daemonPort: UInt16,
-    isDirect: Bool,
-    timeout: Int,
+    own: OwnNode?,
+    lookup: LookupOptions,
     cookie: String?
-  ) {
+  ) throws(CommandFailure) {
     report = DoctorReport(node: node)
-    self.listenPort = listenPort
-    self.daemonPort = daemonPort
-    self.isDirect = isDirect
-    self.timeout = timeout
+    self.own = own
+    options = lookup
+    listenPort = lookup.listenPort(own)
+    daemonPort = try lookup.daemonPort(own)
+    isDirect = lookup.isDirect(own)
+    timeout = lookup.timeout
     self.cookie = cookie
   }
 
@@ -88,6 +89,7 @@ struct Diagnosis {
   }
 
   private mutating func lookUp(_ name: NodeName, _ address: IPAddress) -> UInt16? {
+    if options.usesTLS(own) { return lookUpInErlang(name) }
     // It was one a moment ago.
     guard let container = try? ContainerReference(name.left.utf8) else { return nil }
     let lookup = PublishedPortLookup(
@@ -96,20 +98,64 @@ struct Diagnosis {
       daemon: address,
       daemonPort: daemonPort
     )
-    let daemon = lookup.target.daemon.text
+    let daemon = "\(lookup.target.daemon.text) answers"
     switch DaemonClient.ask(lookup, milliseconds: timeout) {
     case .success(let port):
-      note(.docker, .ok("\(daemon) answers"))
-      note(.container, .ok("\(container) runs"))
-      note(.publishedPort, .ok("\(listenPort) of the container is \(port) of the host"))
-      return port
+      return found(port, name, daemon: daemon)
     case .failure(let failure):
-      // What comes before the step that failed was found well.
-      if failure.step != .docker { note(.docker, .ok("\(daemon) answers")) }
-      if failure.step == .publishedPort { note(.container, .ok("\(container) runs")) }
-      note(failure.step, .failed(failure.sentence))
-      return nil
+      return failed(failure.step, failure.sentence, name, daemon: daemon)
     }
+  }
+
+  /// TLS is OTP's to speak, with the settings that the nodes have: a VM looks up as they do.
+  private mutating func lookUpInErlang(_ name: NodeName) -> UInt16? {
+    var lines: [String] = []
+    do throws(CommandFailure) {
+      let erlang = try Erlang(
+        for: name,
+        own: own,
+        lookup: options,
+        // It connects to no node.
+        cookie: cookie ?? "none",
+        flags: Erlang.batch + ["-s", "eid_command", "look_up", "-extra", name.left, name.host]
+      )
+      _ = try erlang.run { line in
+        lines.append(line)
+        return true
+      }
+    } catch {
+      return failed(.docker, "to ask Docker over TLS: \(error.sentence)", name, daemon: "")
+    }
+    for line in lines {
+      let words = line.split(separator: " ", maxSplits: 2).map(String.init)
+      if words.count == 2, words[0] == "ok", let port = UInt16(words[1]) {
+        return found(port, name, daemon: "it answers")
+      }
+      if words.count == 3, words[0] == "failed" {
+        return failed(DoctorStep(lookupReason: words[1]), words[2], name, daemon: "it answers")
+      }
+    }
+    return failed(.docker, "the VM that was to ask Docker over TLS said nothing", name, daemon: "")
+  }
+
+  private mutating func found(_ port: UInt16, _ name: NodeName, daemon: String) -> UInt16 {
+    note(.docker, .ok(daemon))
+    note(.container, .ok("\(name.left) runs"))
+    note(.publishedPort, .ok("\(listenPort) of the container is \(port) of the host"))
+    return port
+  }
+
+  /// What comes before the step that failed was found well.
+  private mutating func failed(
+    _ step: DoctorStep,
+    _ sentence: String,
+    _ name: NodeName,
+    daemon: String
+  ) -> UInt16? {
+    if step != .docker { note(.docker, .ok(daemon)) }
+    if step == .publishedPort { note(.container, .ok("\(name.left) runs")) }
+    note(step, .failed(sentence))
+    return nil
   }
 
   private mutating func connect(_ name: NodeName, _ peer: Endpoint) {

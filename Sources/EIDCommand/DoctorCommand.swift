@@ -38,13 +38,11 @@ struct DoctorCommand: ParsableCommand {
   func run() throws {
     try CommandFailure.reporting {
       let own = OwnNode.find()
-      var diagnosis = Diagnosis(
+      var diagnosis = try Diagnosis(
         node: node,
-        listenPort: lookup.listenPort(own),
-        daemonPort: try lookup.daemonPort(own),
-        isDirect: lookup.isDirect(own),
-        timeout: lookup.timeout,
-        cookie: try cookie.find(own)
+        own: own,
+        lookup: lookup,
+        cookie: cookie.find(own)
       )
       diagnosis.run()
       if diagnosis.report.isCookieAccepted {

@@ -50,6 +50,11 @@ struct Erlang {
     } else {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
       arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
+      // What they say of TLS.
+      arguments += own?.configsWithTLS.flatMap { ["-config", $0] } ?? []
+      for key in OwnNode.tlsSettings {
+        if let value = own?.commandLine.kernel[key] { arguments += ["-kernel", key, value] }
+      }
       if lookup.isDirect(own) { arguments += ["-kernel", "eid_lookup", "direct"] }
     }
     arguments += [
@@ -163,6 +168,10 @@ struct Erlang {
       directory = made
       guard FileSystem.writePrivate("\(made)/.erlang.cookie", Array(cookie.utf8)) else {
         throw CommandFailure("cannot write the cookie to \(made)")
+      }
+      // With the home directory goes what is looked for in it.
+      if Environment["DOCKER_CERT_PATH"] == nil, let home = Environment["HOME"] {
+        environment.append("DOCKER_CERT_PATH=\(home)/.docker")
       }
       environment.removeAll { $0.hasPrefix("HOME=") }
       environment.append("HOME=\(made)")

@@ -57,6 +57,15 @@ struct LookupOptions: ParsableArguments {
     direct || own?.commandLine.kernel["eid_lookup"] == "direct"
   }
 
+  /// Whether some daemon is asked over TLS, as the settings of the node here, or Docker's
+  /// own variables, have it.
+  func usesTLS(_ own: OwnNode?) -> Bool {
+    if Environment["DOCKER_TLS_VERIFY"] != nil { return true }
+    guard let own else { return false }
+    return OwnNode.tlsSettings.contains { own.commandLine.kernel[$0] != nil }
+      || !own.configsWithTLS.isEmpty
+  }
+
   func listenPort(_ own: OwnNode?) -> UInt16 {
     if let port { return port }
     guard let own, own.listenPort != 0 else { return OwnNode.defaultPort }

@@ -35,21 +35,35 @@ struct OwnNode {
     return nil
   }
 
+  /// How Docker is asked over TLS (eid_settings.erl).
+  static let tlsSettings = ["docker_tls", "docker_cert_path", "docker_tls_name", "docker_hosts"]
+
   /// A setting of the kernel application that is a number: from the command line, else from
   /// the configuration files that it names.
   func setting(_ key: String) -> Int? {
     if let value = commandLine.kernel[key] { return Int(value) }
-    for config in commandLine.configs.reversed() {
-      let path = config.hasSuffix(".config") ? config : config + ".config"
-      // A relative path is the node's: its own directory, and its own root.
-      let file = path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)"
-      if let text = FileSystem.text(file),
-        let number = NodeCommandLine.number(key, inConfig: text)
-      {
+    for config in configs.reversed() {
+      if let number = NodeCommandLine.number(key, inConfig: FileSystem.text(config) ?? "") {
         return number
       }
     }
     return nil
+  }
+
+  /// The configuration files that say something of TLS.
+  var configsWithTLS: [String] {
+    configs.filter { config in
+      let code = FileSystem.text(config) ?? ""
+      return Self.tlsSettings.contains { NodeCommandLine.names($0, inConfig: code) }
+    }
+  }
+
+  /// The configuration files' paths. A relative one is the node's: in its own directory.
+  private var configs: [String] {
+    commandLine.configs.map { config in
+      let path = config.hasSuffix(".config") ? config : config + ".config"
+      return path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)"
+    }
   }
 
   /// The port on which it is set to listen.

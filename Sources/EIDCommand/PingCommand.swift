@@ -24,14 +24,7 @@ struct PingCommand: ParsableCommand {
       let own = OwnNode.find()
       let cookie = try cookie.find(own)
       let began = Deadline.now()
-      var diagnosis = Diagnosis(
-        node: node,
-        listenPort: lookup.listenPort(own),
-        daemonPort: try lookup.daemonPort(own),
-        isDirect: lookup.isDirect(own),
-        timeout: lookup.timeout,
-        cookie: cookie
-      )
+      var diagnosis = try Diagnosis(node: node, own: own, lookup: lookup, cookie: cookie)
       diagnosis.run()
       let microseconds = (Deadline.now() - began) / 1000
       if let failure = diagnosis.report.failure {

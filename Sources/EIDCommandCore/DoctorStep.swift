@@ -47,23 +47,26 @@ package enum DoctorStep: String, CaseIterable {
   }
 }
 
-extension LookupFailure {
-  /// The step at which a lookup failed.
-  package var step: DoctorStep {
-    switch self {
-    case .invalidContainer, .upperCaseContainerID:
-      .name
-    case .connectionRefused, .unreachable, .connectTimedOut, .answerTimedOut, .answerStalled,
-      .connectionReset, .systemError, .notHTTP, .malformedHTTP, .wantsTLS, .cutShort,
-      .answerTooLarge, .malformedJSON, .tooDeepJSON, .unexpectedJSON, .tooManyContainers,
-      .redirected, .forbidden, .unexpectedStatus:
-      .docker
-    case .noSuchContainer, .ambiguousContainer, .wrongContainer, .notRunning, .restarting,
-      .paused, .dead:
-      .container
-    case .sharesNetwork, .notPublished, .loopbackOnly, .ipv4Only, .ipv6Only, .boundElsewhere,
-      .invalidPublishedPort:
-      .publishedPort
+extension DoctorStep {
+  /// The step at which a lookup failed whose reason is an atom of this name
+  /// (``LookupFailure/name``, or one of eid_tls_lookup).
+  package init(lookupReason reason: String) {
+    switch reason {
+    case "invalid_container", "upper_case_container_id":
+      self = .name
+    case "no_such_container", "ambiguous_container", "wrong_container", "not_running",
+      "restarting", "paused", "dead":
+      self = .container
+    case "shares_network", "not_published", "loopback_only", "ipv4_only", "ipv6_only",
+      "bound_elsewhere", "invalid_published_port":
+      self = .publishedPort
+    default:
+      self = .docker
     }
   }
+}
+
+extension LookupFailure {
+  /// The step at which a lookup failed.
+  package var step: DoctorStep { DoctorStep(lookupReason: name) }
 }

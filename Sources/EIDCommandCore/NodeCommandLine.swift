@@ -100,10 +100,19 @@ package struct NodeCommandLine: Equatable {
     return false
   }
 
+  /// Whether `key` stands in the text of a sys.config.
+  package static func names(_ key: String, inConfig text: String) -> Bool {
+    withoutComments(text)[...].firstRange(ofText: key) != nil
+  }
+
+  private static func withoutComments(_ text: String) -> String {
+    text.split(separator: "\n", omittingEmptySubsequences: false)
+      .map { $0.prefix { $0 != "%" } }.joined(separator: "\n")
+  }
+
   /// The number that `key` has in the text of a sys.config; the last one counts.
   package static func number(_ key: String, inConfig text: String) -> Int? {
-    let code = text.split(separator: "\n", omittingEmptySubsequences: false)
-      .map { $0.prefix { $0 != "%" } }.joined(separator: "\n")
+    let code = withoutComments(text)
     var found: Int?
     var rest = code[...]
     while let range = rest.firstRange(ofText: key) {

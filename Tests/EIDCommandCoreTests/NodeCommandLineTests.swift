@@ -83,6 +83,8 @@ import Testing
     #expect(NodeCommandLine.number("docker_daemon_port", inConfig: config) == 4244)
     #expect(NodeCommandLine.number("eid_lookup_timeout", inConfig: config) == nil)
     #expect(NodeCommandLine.number("erlang_port", inConfig: "{erlang_port, many}") == nil)
+    #expect(NodeCommandLine.names("erlang_port", inConfig: config))
+    #expect(!NodeCommandLine.names("docker_tls", inConfig: config + "% {docker_tls, true}"))
     #expect(NodeCommandLine.number("erlang_port", inConfig: "erlang_port") == nil)
   }
 }
