@@ -11,7 +11,8 @@
 
 -export([start_link/0, register_node/2, register_node/3,
          listen_port_please/2, address_please/3, port_please/2,
-         port_please/3, names/0, names/1, look_up/2, look_up/3]).
+         port_please/3, names/0, names/1, look_up/2, look_up/3, list/2,
+         open_events/3]).
 
 %% The version of the distribution handshake that all of OTP 25 to 29 speak.
 -define(DIST_VERSION, 6).
@@ -143,8 +144,77 @@ lookup(docker, Name, Address, Host, Timeout) ->
                                           listen_port_of_peers(), Name)
             end;
         {error, Reason} ->
-            {error, {Reason, "the host's name does not resolve ("
-                     ++ inet:format_error(Reason) ++ ")"}}
+            {error, unresolved(Reason)}
+    end.
+
+-spec unresolved(inet:posix()) -> {inet:posix(), string()}.
+unresolved(Reason) ->
+    {Reason, "the host's name does not resolve ("
+     ++ inet:format_error(Reason) ++ ")"}.
+
+%% The containers of the host that run and have Label: for eid_cluster, which
+%% asks the same daemons.
+-spec list(inet:hostname(), string()) ->
+          {ok, [eid_socket:container()]} | {error, {atom(), string()}}.
+list(Host, Label) ->
+    case ip_address(Host) of
+        {ok, Ip} ->
+            Deadline = eid_settings:get(eid_lookup_timeout),
+            case eid_settings:daemon(Host, Ip) of
+                #{tls := false, port := Port} ->
+                    eid_socket:list(Ip, Port, Deadline,
+                                    listen_port_of_peers(), Label);
+                #{tls := true} = Daemon ->
+                    eid_tls_lookup:list(Ip, Host, Daemon, Deadline,
+                                        listen_port_of_peers(), Label)
+            end;
+        {error, Reason} ->
+            {error, unresolved(Reason)}
+    end.
+
+%% A connection on which the host's daemon was asked for a stream of events of
+%% containers that have Label. It is passive.
+-spec open_events(inet:hostname(), string(), pos_integer()) ->
+          {ok, gen_tcp, gen_tcp:socket()} | {ok, ssl, ssl:sslsocket()}
+              | {error, Sentence :: string()}.
+open_events(Host, Label, Deadline) ->
+    case ip_address(Host) of
+        {ok, Ip} ->
+            case eid_settings:daemon(Host, Ip) of
+                #{tls := false, port := Port} ->
+                    {ok, Request} = eid_socket:events_request(Ip, Port, Label),
+                    open_events(Ip, Port, Request, Deadline);
+                #{tls := true} = Daemon ->
+                    case eid_tls_lookup:open_events(Ip, Host, Daemon, Deadline,
+                                                    listen_port_of_peers(),
+                                                    Label) of
+                        {ok, Tls} -> {ok, ssl, Tls};
+                        {error, {_, Sentence}} -> {error, Sentence}
+                    end
+            end;
+        {error, Reason} ->
+            {error, inet:format_error(Reason)}
+    end.
+
+%% A host that goes without a word is noticed by keepalive, at last; by the
+%% lists much sooner.
+-spec open_events(inet:ip_address(), inet:port_number(), binary(),
+                  pos_integer()) ->
+          {ok, gen_tcp, gen_tcp:socket()} | {error, Sentence :: string()}.
+open_events(Ip, Port, Request, Deadline) ->
+    case gen_tcp:connect(Ip, Port, [binary, {active, false},
+                                    {keepalive, true},
+                                    {send_timeout, Deadline}], Deadline) of
+        {ok, Socket} ->
+            case gen_tcp:send(Socket, Request) of
+                ok ->
+                    {ok, gen_tcp, Socket};
+                {error, Reason} ->
+                    ok = gen_tcp:close(Socket),
+                    {error, inet:format_error(Reason)}
+            end;
+        {error, Reason} ->
+            {error, inet:format_error(Reason)}
     end.
 
 %% Milliseconds that a carrier has for the setup of a connection, less some:

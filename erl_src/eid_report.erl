@@ -12,6 +12,8 @@
 -export([connect_failed/4, connect_failed_more/3,
          connect_failed_others/4, connected_again/3, refused/3, refused_more/1,
          log/1, line/1, warning/2, error/2, format/1, load_all/0]).
+-export([cluster_found/4, cluster_host_fails/4, cluster_host_answers/4,
+         cluster_no_events/4, cluster_unreachable/5]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -97,6 +99,69 @@ refused_more(Refused) ->
                         ["closed ", integer_to_list(Count),
                          " more connections: ", lists:join("; ", Parts)]),
                  metadata()).
+
+%% The hosts of the cluster were asked for the first time.
+-spec cluster_found(string(), non_neg_integer(), non_neg_integer(),
+                    pos_integer()) -> ok.
+cluster_found(Label, Containers, Answering, Hosts) ->
+    ?LOG_NOTICE(report(cluster_found,
+                       #{label => Label, containers => Containers,
+                         answering => Answering, hosts => Hosts},
+                       [cluster(Label), times(Containers, "container"),
+                        " on ", integer_to_list(Answering), " of ",
+                        times(Hosts, "host")]),
+                metadata()).
+
+%% A host's daemon does not list its containers.
+-spec cluster_host_fails(string(), string(), term(), iodata()) -> ok.
+cluster_host_fails(Label, Host, Reason, Sentence) ->
+    ?LOG_WARNING(report(cluster_host_fails,
+                        #{label => Label, host => Host, reason => Reason,
+                          sentence => text(Sentence)},
+                        [cluster(Label), "host ", Host, ": ", Sentence]),
+                 metadata()).
+
+%% It does again, after so many milliseconds.
+-spec cluster_host_answers(string(), string(), non_neg_integer(),
+                           non_neg_integer()) -> ok.
+cluster_host_answers(Label, Host, Containers, Time) ->
+    ?LOG_NOTICE(report(cluster_host_answers,
+                       #{label => Label, host => Host,
+                         containers => Containers, milliseconds => Time},
+                       [cluster(Label), "host ", Host, ": its Docker daemon "
+                        "answers again after ", seconds(Time), " s: ",
+                        times(Containers, "container")]),
+                metadata()).
+
+%% A host's daemon does not tell of changes.
+-spec cluster_no_events(string(), string(), iodata(), pos_integer()) -> ok.
+cluster_no_events(Label, Host, Sentence, Interval) ->
+    ?LOG_NOTICE(report(cluster_no_events,
+                       #{label => Label, host => Host,
+                         sentence => text(Sentence)},
+                       [cluster(Label), "host ", Host, ": no stream of "
+                        "Docker's events (", Sentence, "), so changes are "
+                        "found only every ", seconds(Interval), " s: where a "
+                        "proxy stands before Docker, allow GET /events"]),
+                metadata()).
+
+%% A container has the label, but cannot be connected to.
+-spec cluster_unreachable(string(), string(), eid_socket:container(),
+                          atom(), iodata()) -> ok.
+cluster_unreachable(Label, Host, #{id := Id, name := Name}, Reason,
+                    Sentence) ->
+    ?LOG_WARNING(report(cluster_unreachable,
+                        #{label => Label, host => Host, id => Id,
+                          name => Name, reason => Reason,
+                          sentence => text(Sentence)},
+                        [cluster(Label), "container ", Name, " of host ",
+                         Host, " has the label, but is left out: ",
+                         Sentence]),
+                 metadata()).
+
+-spec cluster(string()) -> iolist().
+cluster(Label) ->
+    ["cluster ", Label, ": "].
 
 %% Logs another's event, as it would have been.
 -spec log(logger:log_event()) -> ok.

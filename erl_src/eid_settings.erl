@@ -31,6 +31,9 @@
 %%   eid_log_interval    milliseconds for which failures to connect to one node
 %%                       for one reason are told but once (default 60000; 0
 %%                       tells each)
+%%   eid_cluster         the label of the containers, and the hosts, to whose
+%%                       nodes this one connects by itself (default off): see
+%%                       eid_cluster_setting
 %%
 %% and the sizes of a connection, in bytes, whose defaults are the driver's
 %% (Tuning.swift): eid_high_watermark, eid_low_watermark, eid_staging_limit,
@@ -39,12 +42,13 @@
 
 -export([get/1, check/0, tuning/0, daemon/2]).
 
--export_type([key/0, daemon/0]).
+-export_type([key/0, daemon/0, cluster/0]).
 
 -type key() :: erlang_port | docker_daemon_port | docker_tls
              | docker_cert_path | docker_tls_name | docker_hosts | eid_lookup
              | eid_lookup_timeout | eid_allow | eid_handshake_limit
-             | eid_handshake_source_limit | eid_log_interval.
+             | eid_handshake_source_limit | eid_log_interval | eid_cluster.
+-type cluster() :: eid_cluster_setting:cluster().
 
 %% How a host's Docker Remote API is reached.
 -type daemon() :: #{port := inet:port_number(),
@@ -68,7 +72,7 @@
 -define(CHECKED, [erlang_port, docker_daemon_port, docker_tls,
                   docker_cert_path, docker_tls_name, docker_hosts, eid_lookup,
                   eid_lookup_timeout, eid_allow, eid_handshake_limit,
-                  eid_handshake_source_limit, eid_log_interval,
+                  eid_handshake_source_limit, eid_log_interval, eid_cluster,
                   inet_dist_use_interface]).
 
 %% The 2014 Erlang-In-Docker's README called it so, and so do settings that
@@ -87,7 +91,8 @@
          (eid_allow) -> all | [string()];
          (eid_handshake_limit) -> pos_integer();
          (eid_handshake_source_limit) -> pos_integer();
-         (eid_log_interval) -> non_neg_integer().
+         (eid_log_interval) -> non_neg_integer();
+         (eid_cluster) -> off | cluster().
 get(Key) ->
     Value = value(Key),
     case is_allowed(Key, Value) of
@@ -147,6 +152,8 @@ value(docker_daemon_port) ->
             application:get_env(kernel, ?OLD_DAEMON_PORT,
                                 default(docker_daemon_port))
     end;
+value(eid_cluster) ->
+    eid_cluster_setting:read();
 value(Key) ->
     application:get_env(kernel, Key, default(Key)).
 
@@ -198,6 +205,8 @@ is_allowed(Limit, Count) when Limit =:= eid_handshake_limit;
 is_allowed(eid_log_interval, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 0
         andalso Milliseconds =< 86400000;
+is_allowed(eid_cluster, Cluster) ->
+    Cluster =:= off orelse is_map(Cluster);
 is_allowed(inet_dist_use_interface, Ip) ->
     Ip =:= any orelse inet:is_ip_address(Ip);
 is_allowed(_Size, undefined) ->
@@ -230,6 +239,8 @@ least(eid_receive_chunk) -> 4096;
 least(_Size) -> 0.
 
 -spec sentence(atom(), term()) -> string().
+sentence(eid_cluster, {error, Sentence}) ->
+    Sentence;
 sentence(Key, Value) ->
     lists:flatten(
       io_lib:format("the kernel setting ~s is ~tp, but must be ~s",

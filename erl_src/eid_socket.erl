@@ -11,10 +11,10 @@
          controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
          getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
-         feed/2, feed_end/2, opcodes/0,
-         driver_opcodes/0]).
+         list/5, list_over/4, feed/2, feed_end/2, published_port/1,
+         containers/1, events_request/3, opcodes/0, driver_opcodes/0]).
 
--export_type([socket/0, endpoint/0, traffic/0]).
+-export_type([socket/0, endpoint/0, traffic/0, container/0]).
 
 -type socket() :: port().
 -type endpoint() :: {inet:ip_address(), inet:port_number()}.
@@ -33,6 +33,12 @@
                      busy_microseconds := non_neg_integer(),
                      %% As the kernel has smoothed it.
                      round_trip_microseconds := pos_integer() | undefined}.
+
+%% A container as a daemon's list has it: all 64 digits, its name in Docker,
+%% Docker's word for its state, and the published port.
+-type container() :: #{id := binary(), name := binary(), state := binary(),
+                       port := {ok, inet:port_number()}
+                             | {error, {atom(), string()}}}.
 
 -define(DRIVER, "eid_drv").
 
@@ -57,6 +63,9 @@
 -define(LOOKUP_OVER, 18).
 -define(FEED, 19).
 -define(FEED_END, 20).
+-define(LIST, 21).
+-define(LIST_OVER, 22).
+-define(EVENTS_REQUEST, 23).
 
 %% The other half of these is SocketOption.swift.
 -define(INTEGER_OPTIONS,
@@ -131,7 +140,9 @@ opcodes() ->
      {start_delivery, ?START_DELIVERY}, {tick, ?TICK}, {getstat, ?GETSTAT},
      {setopts, ?SETOPTS}, {getopts, ?GETOPTS}, {peername, ?PEERNAME},
      {sockname, ?SOCKNAME}, {lookup, ?LOOKUP}, {traffic, ?TRAFFIC},
-     {lookup_over, ?LOOKUP_OVER}, {feed, ?FEED}, {feed_end, ?FEED_END}].
+     {lookup_over, ?LOOKUP_OVER}, {feed, ?FEED}, {feed_end, ?FEED_END},
+     {list, ?LIST}, {list_over, ?LIST_OVER},
+     {events_request, ?EVENTS_REQUEST}].
 
 %% The opcodes as the driver has them.
 -spec driver_opcodes() -> [{atom(), pos_integer()}].
@@ -360,7 +371,7 @@ format({Ip, Port}) ->
     lists:flatten([inet:ntoa(Ip), ":", integer_to_list(Port)]).
 
 %% ---------------------------------------------------------------------
-%% The published-port lookup
+%% Questions to the Docker Remote API
 %% ---------------------------------------------------------------------
 
 %% Asks the Docker Remote API at Ip:DaemonPort where ListenPort of Container
@@ -369,75 +380,145 @@ format({Ip, Port}) ->
              inet:port_number(), string()) ->
           {ok, inet:port_number()} | {error, {atom(), string()}}.
 lookup(Ip, DaemonPort, Deadline, ListenPort, Container) ->
-    Port = open(lookup),
-    Name = unicode:characters_to_binary(Container),
-    Request = [encode_endpoint({Ip, DaemonPort}),
-               <<Deadline:32, ListenPort:16>>, Name],
-    %% The driver keeps the deadline; the time here is only for a VM that is
-    %% so busy that the answer is late.
-    Answer = request(Port, ?LOOKUP, Request, Deadline + 5000),
-    close(Port),
-    case Answer of
-        {ok, Bytes} -> published(Bytes);
-        {error, Reason} -> lookup_ended(Reason)
+    case ask(?LOOKUP, Ip, DaemonPort, Deadline, ListenPort, Container) of
+        {ok, Port} -> {ok, published_port(Port)};
+        {error, _} = Error -> Error
     end.
 
-%% Begins the same over a connection that the caller has: what is to be sent
+%% Asks for the containers that run and have Label (KEY or KEY=VALUE).
+-spec list(inet:ip_address(), inet:port_number(), pos_integer(),
+           inet:port_number(), string()) ->
+          {ok, [container()]} | {error, {atom(), string()}}.
+list(Ip, DaemonPort, Deadline, ListenPort, Label) ->
+    case ask(?LIST, Ip, DaemonPort, Deadline, ListenPort, Label) of
+        {ok, Containers} -> {ok, containers(Containers)};
+        {error, _} = Error -> Error
+    end.
+
+-spec ask(pos_integer(), inet:ip_address(), inet:port_number(),
+          pos_integer(), inet:port_number(), string()) ->
+          {ok, binary()} | {error, {atom(), string()}}.
+ask(Opcode, Ip, DaemonPort, Deadline, ListenPort, Name) ->
+    Port = open(lookup),
+    Request = [encode_endpoint({Ip, DaemonPort}),
+               <<Deadline:32, ListenPort:16>>,
+               unicode:characters_to_binary(Name)],
+    %% The driver keeps the deadline; the time here is only for a VM that is
+    %% so busy that the answer is late.
+    Answer = request(Port, Opcode, Request, Deadline + 5000),
+    close(Port),
+    case Answer of
+        {ok, Bytes} -> answer(Bytes);
+        {error, Reason} -> question_ended(Reason)
+    end.
+
+%% Begins a lookup over a connection that the caller has: what is to be sent
 %% there. Close/1 ends it.
 -spec lookup_over(inet:ip_address(), inet:port_number(), inet:port_number(),
                   string()) ->
           {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
 lookup_over(Ip, DaemonPort, ListenPort, Container) ->
+    ask_over(?LOOKUP_OVER, Ip, DaemonPort, ListenPort, Container).
+
+%% The same for a list.
+-spec list_over(inet:ip_address(), inet:port_number(), inet:port_number(),
+                string()) ->
+          {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
+list_over(Ip, DaemonPort, ListenPort, Label) ->
+    ask_over(?LIST_OVER, Ip, DaemonPort, ListenPort, Label).
+
+-spec ask_over(pos_integer(), inet:ip_address(), inet:port_number(),
+               inet:port_number(), string()) ->
+          {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
+ask_over(Opcode, Ip, DaemonPort, ListenPort, Name) ->
     Port = open(lookup),
-    Name = unicode:characters_to_binary(Container),
-    case control(Port, ?LOOKUP_OVER, [encode_endpoint({Ip, DaemonPort}),
-                                      <<ListenPort:16>>, Name]) of
+    case control(Port, Opcode, [encode_endpoint({Ip, DaemonPort}),
+                                <<ListenPort:16>>,
+                                unicode:characters_to_binary(Name)]) of
         {ok, <<2, Request/binary>>} ->
             {ok, Port, Request};
         {ok, Answer} ->
             close(Port),
-            published(Answer);
+            {error, _} = answer(Answer);
         {error, Reason} ->
             close(Port),
-            lookup_ended(Reason)
+            question_ended(Reason)
     end.
 
-%% Takes the next bytes of the answer, 64 KB at most: the result, or `more'.
+%% Takes the next bytes of the answer, 64 KB at most: the result, for
+%% published_port/1 or containers/1, or `more'.
 -spec feed(socket(), binary()) ->
-          more | {ok, inet:port_number()} | {error, {atom(), string()}}.
+          more | {ok, binary()} | {error, {atom(), string()}}.
 feed(Port, Bytes) ->
     fed(control(Port, ?FEED, Bytes)).
 
 %% The connection has ended: Reason is `closed', an error of a socket, or
 %% connect_timeout, answer_timeout or answer_stalled.
 -spec feed_end(socket(), atom()) ->
-          {ok, inet:port_number()} | {error, {atom(), string()}}.
+          {ok, binary()} | {error, {atom(), string()}}.
 feed_end(Port, Reason) ->
     Name = case Reason of
                closed -> <<>>;
                _ -> atom_to_binary(Reason)
            end,
     case fed(control(Port, ?FEED_END, Name)) of
-        more -> lookup_ended(Reason);
+        more -> question_ended(Reason);
         Result -> Result
     end.
 
 -spec fed({ok, binary()} | {error, atom()}) ->
-          more | {ok, inet:port_number()} | {error, {atom(), string()}}.
+          more | {ok, binary()} | {error, {atom(), string()}}.
 fed({ok, <<>>}) -> more;
-fed({ok, Answer}) -> published(Answer);
-fed({error, Reason}) -> lookup_ended(Reason).
+fed({ok, Answer}) -> answer(Answer);
+fed({error, Reason}) -> question_ended(Reason).
 
--spec published(binary()) ->
-          {ok, inet:port_number()} | {error, {atom(), string()}}.
-published(<<0, Published:16>>) ->
-    {ok, Published};
-published(<<1, Length, Reason:Length/binary, Sentence/binary>>) ->
+-spec answer(binary()) -> {ok, binary()} | {error, {atom(), string()}}.
+answer(<<0, Result/binary>>) ->
+    {ok, Result};
+answer(<<1, Length, Reason:Length/binary, Sentence/binary>>) ->
     {error, {binary_to_atom(Reason), unicode:characters_to_list(Sentence)}}.
 
--spec lookup_ended(atom()) -> {error, {atom(), string()}}.
-lookup_ended(Reason) ->
+-spec question_ended(atom()) -> {error, {atom(), string()}}.
+question_ended(Reason) ->
     {error, {Reason, "the lookup ended: " ++ atom_to_list(Reason)}}.
+
+%% The result of a lookup.
+-spec published_port(binary()) -> inet:port_number().
+published_port(<<Published:16>>) ->
+    Published.
+
+%% The result of a list.
+-spec containers(binary()) -> [container()].
+containers(<<IdLength:16, Id:IdLength/binary,
+             NameLength:16, Name:NameLength/binary,
+             StateLength:16, State:StateLength/binary, Rest0/binary>>) ->
+    {Port, Rest} =
+        case Rest0 of
+            <<0, Published:16, Rest1/binary>> ->
+                {{ok, Published}, Rest1};
+            <<1, ReasonLength:16, Reason:ReasonLength/binary,
+              SentenceLength:16, Sentence:SentenceLength/binary,
+              Rest1/binary>> ->
+                {{error, {binary_to_atom(Reason),
+                          unicode:characters_to_list(Sentence)}}, Rest1}
+        end,
+    %% Copied, since the answer as a whole would be kept by its parts.
+    [#{id => binary:copy(Id), name => binary:copy(Name),
+       state => binary:copy(State), port => Port} | containers(Rest)];
+containers(<<>>) ->
+    [].
+
+%% The request by which the Docker Remote API at Ip:DaemonPort streams events
+%% of containers that have Label, for who sends it himself.
+-spec events_request(inet:ip_address(), inet:port_number(), string()) ->
+          {ok, binary()} | {error, atom()}.
+events_request(Ip, DaemonPort, Label) ->
+    Port = open(lookup),
+    Answer = control(Port, ?EVENTS_REQUEST,
+                     [encode_endpoint({Ip, DaemonPort}),
+                      unicode:characters_to_binary(Label)]),
+    close(Port),
+    Answer.
 
 %% ---------------------------------------------------------------------
 %% Requests

@@ -17,4 +17,11 @@ start_link() ->
 init([]) ->
     {ok, {#{strategy => one_for_one},
           [#{id => eid_telemetry,
-             start => {eid_telemetry, start_link, []}}]}}.
+             start => {eid_telemetry, start_link, []}}
+           | cluster(eid_settings:get(eid_cluster))]}}.
+
+-spec cluster(off | eid_settings:cluster()) -> [supervisor:child_spec()].
+cluster(off) ->
+    [];
+cluster(Settings) ->
+    [#{id => eid_cluster, start => {eid_cluster, start_link, [Settings]}}].

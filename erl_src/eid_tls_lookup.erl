@@ -13,13 +13,13 @@
 %% yet, and certificates are renewed while nodes run.
 -module(eid_tls_lookup).
 
--export([lookup/6]).
+-export([lookup/6, list/6, open_events/6]).
 
 %% In one command (ControlCommand.swift).
 -define(MAX_FEED_BYTES, (64 * 1024)).
 
 -type failure() :: {atom(), string()}.
--type result() :: {ok, inet:port_number()} | {error, failure()}.
+-type result() :: {ok, binary()} | {error, failure()}.
 
 %% What all of one lookup needs.
 -record(lookup, {port :: eid_socket:socket(),
@@ -27,26 +27,67 @@
                  daemon :: eid_settings:daemon(),
                  %% What the daemon's certificate is checked against.
                  name :: string() | inet:ip_address(),
-                 listen_port :: inet:port_number(),
-                 container :: string(),
+                 %% How the sentences of its failures begin.
+                 what :: iodata(),
                  %% In milliseconds, monotonic.
                  ends :: integer()}).
 
 %% As eid_socket:lookup/5, with what is known of the daemon's host.
 -spec lookup(inet:ip_address(), inet:hostname() | undefined,
              eid_settings:daemon(), pos_integer(), inet:port_number(),
-             string()) -> result().
+             string()) ->
+          {ok, inet:port_number()} | {error, failure()}.
 lookup(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
        Container) ->
+    What = io_lib:format("look up port ~w of container ~ts",
+                         [ListenPort, Container]),
+    Begun = eid_socket:lookup_over(Ip, DaemonPort, ListenPort, Container),
+    case run(Begun, What, Ip, Host, Daemon, Deadline, fun ask/2) of
+        {ok, Result} -> {ok, eid_socket:published_port(Result)};
+        {error, _} = Error -> Error
+    end.
+
+%% As eid_socket:list/5.
+-spec list(inet:ip_address(), inet:hostname() | undefined,
+           eid_settings:daemon(), pos_integer(), inet:port_number(),
+           string()) ->
+          {ok, [eid_socket:container()]} | {error, failure()}.
+list(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort, Label) ->
+    Begun = eid_socket:list_over(Ip, DaemonPort, ListenPort, Label),
+    case run(Begun, "list the containers", Ip, Host, Daemon, Deadline,
+             fun ask/2) of
+        {ok, Result} -> {ok, eid_socket:containers(Result)};
+        {error, _} = Error -> Error
+    end.
+
+%% A connection on which events of containers that have Label were asked for.
+%% It is the caller's, and passive.
+-spec open_events(inet:ip_address(), inet:hostname() | undefined,
+                  eid_settings:daemon(), pos_integer(), inet:port_number(),
+                  string()) ->
+          {ok, ssl:sslsocket()} | {error, failure()}.
+open_events(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
+            Label) ->
+    {ok, Request} = eid_socket:events_request(Ip, DaemonPort, Label),
+    %% The sentences of a list's failures serve for it as well.
+    Begun = eid_socket:list_over(Ip, DaemonPort, ListenPort, Label),
+    Open = fun(_Request, Lookup) -> open(Request, Lookup) end,
+    run(Begun, "ask for events", Ip, Host, Daemon, Deadline, Open).
+
+-spec run({ok, eid_socket:socket(), binary()} | {error, failure()}, iodata(),
+          inet:ip_address(), inet:hostname() | undefined,
+          eid_settings:daemon(), pos_integer(),
+          fun((binary(), #lookup{}) -> {ok, Result} | {error, failure()})) ->
+          {ok, Result} | {error, failure()}.
+run(Begun, What, Ip, Host, Daemon, Deadline, Do) ->
     Ends = erlang:monotonic_time(millisecond) + Deadline,
-    case eid_socket:lookup_over(Ip, DaemonPort, ListenPort, Container) of
+    case Begun of
         {ok, Port, Request} ->
             Lookup = #lookup{port = Port, ip = Ip, daemon = Daemon,
                              name = name(Ip, Host, Daemon),
-                             listen_port = ListenPort,
-                             container = Container, ends = Ends},
+                             what = What, ends = Ends},
             try
-                connect(Request, Lookup)
+                Do(Request, Lookup)
             catch
                 throw:{failed, Reason, Sentence} ->
                     {error, {Reason, sentence(Sentence, Lookup)}}
@@ -74,8 +115,22 @@ name(_Ip, _Host, #{tls_name := Name}) ->
 %% The connection
 %% ---------------------------------------------------------------------
 
--spec connect(binary(), #lookup{}) -> result().
-connect(Request, #lookup{port = Port, ip = Ip, daemon = Daemon} = Lookup) ->
+-spec ask(binary(), #lookup{}) -> result().
+ask(Request, Lookup) ->
+    case open(Request, Lookup) of
+        {ok, Tls} ->
+            try
+                receive_answer(Tls, answer_timeout, Lookup)
+            after
+                ssl:close(Tls)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% Connects, and sends the request.
+-spec open(binary(), #lookup{}) -> {ok, ssl:sslsocket()} | {error, failure()}.
+open(Request, #lookup{port = Port, ip = Ip, daemon = Daemon} = Lookup) ->
     Options = options(Lookup) ++ start_ssl(),
     Family = case tuple_size(Ip) of
                  4 -> inet;
@@ -84,30 +139,39 @@ connect(Request, #lookup{port = Port, ip = Ip, daemon = Daemon} = Lookup) ->
     case gen_tcp:connect(Ip, maps:get(port, Daemon),
                          [Family, binary, {active, false}], left(Lookup)) of
         {ok, Socket} ->
-            try
-                handshake(Socket, Request, Options, Lookup)
-            after
-                %% Where it has not become that of a TLS connection.
-                gen_tcp:close(Socket)
+            try handshake(Socket, Options, Lookup) of
+                Tls -> send(Tls, Request, Lookup)
+            catch
+                throw:Failed ->
+                    %% It has not become that of a TLS connection.
+                    gen_tcp:close(Socket),
+                    throw(Failed)
             end;
         {error, timeout} ->
-            eid_socket:feed_end(Port, connect_timeout);
+            {error, _} = eid_socket:feed_end(Port, connect_timeout);
         {error, Reason} ->
-            eid_socket:feed_end(Port, Reason)
+            {error, _} = eid_socket:feed_end(Port, Reason)
     end.
 
--spec handshake(gen_tcp:socket(), binary(), [term()], #lookup{}) -> result().
-handshake(Socket, Request, Options, Lookup) ->
-    case ssl:connect(Socket, Options, left(Lookup)) of
-        {ok, Tls} ->
+-spec send(ssl:sslsocket(), binary(), #lookup{}) ->
+          {ok, ssl:sslsocket()} | {error, failure()}.
+send(Tls, Request, Lookup) ->
+    case ssl:send(Tls, Request) of
+        ok ->
+            {ok, Tls};
+        {error, Reason} ->
             try
-                case ssl:send(Tls, Request) of
-                    ok -> receive_answer(Tls, answer_timeout, Lookup);
-                    {error, Reason} -> ended(Reason, answer_timeout, Lookup)
-                end
+                {error, _} = ended(Reason, answer_timeout, Lookup)
             after
                 ssl:close(Tls)
-            end;
+            end
+    end.
+
+-spec handshake(gen_tcp:socket(), [term()], #lookup{}) -> ssl:sslsocket().
+handshake(Socket, Options, Lookup) ->
+    case ssl:connect(Socket, Options, left(Lookup)) of
+        {ok, Tls} ->
+            Tls;
         {error, timeout} ->
             failed(tls_timeout,
                    "the TLS handshake did not end in time: the daemon hangs "
@@ -432,9 +496,7 @@ failed(Reason, Sentence) ->
 %% As LookupFailure+Sentence.swift begins them.
 -spec sentence(iodata(), #lookup{}) -> string().
 sentence(Sentence, #lookup{ip = Ip, daemon = #{port := Port},
-                           listen_port = ListenPort,
-                           container = Container}) ->
+                           what = What}) ->
     lists:flatten(
-      io_lib:format("cannot look up port ~w of container ~ts at Docker daemon "
-                    "~s: ~ts", [ListenPort, Container,
-                                eid_socket:format({Ip, Port}), Sentence])).
+      io_lib:format("cannot ~ts at Docker daemon ~s: ~ts",
+                    [What, eid_socket:format({Ip, Port}), Sentence])).

@@ -10,9 +10,11 @@ public struct ContainerListingQuery: DaemonQuery {
 
   /// - Parameters:
   ///   - all: also those that do not run.
+  ///   - label: only those that run and have it; `all` is without effect then.
   ///   - listenPort: the port inside the containers, TCP.
   public init(
     all: Bool = false,
+    label: ContainerLabel? = nil,
     listenPort: UInt16,
     daemon: IPAddress,
     daemonPort: UInt16,
@@ -23,7 +25,9 @@ public struct ContainerListingQuery: DaemonQuery {
       listenPort: listenPort,
       daemon: Endpoint(address: daemon, port: daemonPort)
     )
-    request = target.request(path: all ? "/containers/json?all=1" : "/containers/json")
+    request = target.request(
+      path: label?.listPath ?? (all ? "/containers/json?all=1" : "/containers/json")
+    )
     answer = DaemonAnswer(target: target, limitBytes: responseLimitBytes)
     listing = ContainerListing(target: target)
   }

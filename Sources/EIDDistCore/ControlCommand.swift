@@ -33,6 +33,11 @@ public enum ControlCommand: Equatable, Sendable {
 
   /// Bytes of an answer in one command: the scanner takes some milliseconds for so many.
   public static let maxFeedBytes = 64 * 1024
+  case list(ListCommand)
+  /// A list whose connection Erlang has.
+  case listOver(ListOverCommand)
+  /// Wants the request for a stream of events of containers with this label, unchecked.
+  case eventsRequest(Endpoint, label: [UInt8])
 
   /// One published-port lookup.
   public struct LookupCommand: Equatable, Sendable {
@@ -53,6 +58,27 @@ public enum ControlCommand: Equatable, Sendable {
     public let listenPort: UInt16
     /// The node name's left part, unchecked.
     public let container: [UInt8]
+  }
+
+  /// One list of containers.
+  public struct ListCommand: Equatable, Sendable {
+    public let request: UInt32
+    /// The Docker Remote API.
+    public let daemon: Endpoint
+    /// From the connect to the last byte of the answer.
+    public let deadlineMilliseconds: UInt32
+    public let listenPort: UInt16
+    /// The label that they have, unchecked.
+    public let label: [UInt8]
+  }
+
+  /// One list of containers over a connection of Erlang's.
+  public struct ListOverCommand: Equatable, Sendable {
+    /// The Docker Remote API.
+    public let daemon: Endpoint
+    public let listenPort: UInt16
+    /// The label that they have, unchecked.
+    public let label: [UInt8]
   }
 
   /// The command in `bytes`, or nil where it is unknown or malformed (Erlang gets `badarg`).
@@ -113,6 +139,29 @@ public enum ControlCommand: Equatable, Sendable {
       command = .feed(cursor.rest(of: bytes))
     case .feedEnd:
       command = .feedEnd(reason: cursor.rest(of: bytes))
+    case .list:
+      guard let request = cursor.uint32(bytes), let daemon = Endpoint(bytes, &cursor),
+        let deadline = cursor.uint32(bytes), let listenPort = cursor.uint16(bytes)
+      else { return nil }
+      command = .list(
+        ListCommand(
+          request: request,
+          daemon: daemon,
+          deadlineMilliseconds: deadline,
+          listenPort: listenPort,
+          label: cursor.rest(of: bytes)
+        )
+      )
+    case .listOver:
+      guard let daemon = Endpoint(bytes, &cursor), let listenPort = cursor.uint16(bytes)
+      else { return nil }
+      command = .listOver(
+        ListOverCommand(daemon: daemon, listenPort: listenPort, label: cursor.rest(of: bytes))
+      )
+    case .eventsRequest:
+      command = Endpoint(bytes, &cursor).map {
+        .eventsRequest($0, label: cursor.rest(of: bytes))
+      }
     }
     guard let command, cursor.remaining(in: bytes) == 0 else { return nil }
     self = command

@@ -24,6 +24,9 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
   case lookupOver = 18
   case feed = 19
   case feedEnd = 20
+  case list = 21
+  case listOver = 22
+  case eventsRequest = 23
 
   /// The name in Erlang's table.
   public var name: String {
@@ -48,6 +51,9 @@ public enum ControlOpcode: UInt32, CaseIterable, Sendable {
     case .lookupOver: "lookup_over"
     case .feed: "feed"
     case .feedEnd: "feed_end"
+    case .list: "list"
+    case .listOver: "list_over"
+    case .eventsRequest: "events_request"
     }
   }
 }

@@ -11,6 +11,9 @@ extension LookupFailure {
     case .upperCaseContainerID(let text):
       return "container ID \(text) is in upper case, but Docker's IDs, and the nodes named"
         + " after them, are in lower case: write it in lower case"
+    case .invalidLabel(let text):
+      return "\"\(text)\" is no label of containers: that is KEY or KEY=VALUE, on one line,"
+        + " of at most \(ContainerLabel.maxBytes) bytes"
 
     case .connectionRefused(let target):
       return target.failed(

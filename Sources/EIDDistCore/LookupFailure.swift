@@ -8,6 +8,7 @@ public enum LookupFailure: Error, Equatable, Sendable {
 
   case invalidContainer(String)
   case upperCaseContainerID(String)
+  case invalidLabel(String)
 
   // MARK: Seen at the socket, by the driver
 
@@ -69,6 +70,7 @@ public enum LookupFailure: Error, Equatable, Sendable {
     switch self {
     case .invalidContainer: "invalid_container"
     case .upperCaseContainerID: "upper_case_container_id"
+    case .invalidLabel: "invalid_label"
     case .connectionRefused: "connection_refused"
     case .unreachable: "unreachable"
     case .connectTimedOut: "connect_timed_out"

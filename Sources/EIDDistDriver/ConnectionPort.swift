@@ -114,7 +114,8 @@ final class ConnectionPort: EidPort {
       return peerName(of: socket)
     case .socketName:
       return socketName(of: socket)
-    case .opcodes, .listen, .accept, .lookup, .lookupOver, .feed, .feedEnd:
+    case .opcodes, .listen, .accept, .lookup, .lookupOver, .feed, .feedEnd, .list, .listOver,
+      .eventsRequest:
       return .badArgument
     }
   }

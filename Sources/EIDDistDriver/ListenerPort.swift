@@ -29,7 +29,8 @@ final class ListenerPort: EidPort {
     case .socketName:
       return socketName(of: socket)
     case .connect, .send, .receive, .enterDataMode, .startDelivery, .tick, .statistics,
-      .traffic, .peerName, .lookup, .lookupOver, .feed, .feedEnd:
+      .traffic, .peerName, .lookup, .lookupOver, .feed, .feedEnd, .list, .listOver,
+      .eventsRequest:
       return .badArgument
     }
   }

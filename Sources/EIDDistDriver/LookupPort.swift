@@ -4,10 +4,12 @@ import CErlDriver
 import EIDDistCore
 import Glibc
 
-/// The port of one published-port lookup: connects to the Docker Remote API, asks, and
-/// gives the answer to the core, all within one deadline.
+/// The port of one question to the Docker Remote API, a published-port lookup or a list of
+/// containers: connects there, asks, and gives the answer to the core, all within one
+/// deadline.
 ///
-/// Its answer is `<<0, Port:16>>`, or `<<1, NameLength:8, Name/binary, Sentence/binary>>`.
+/// Its answer is `<<0, Answer/binary>>` (see ``DaemonQuestion``), or
+/// `<<1, NameLength:8, Name/binary, Sentence/binary>>`.
 ///
 /// Where the daemon wants TLS, which is OTP's to speak, the connection and the deadline are
 /// Erlang's: it is told what to send, `<<2, Request/binary>>`, and feeds what comes; each time
@@ -31,7 +33,7 @@ final class LookupPort: EidPort {
 
   private var phase = Phase.fresh
   private var socket: PolledSocket?
-  private var lookup: PublishedPortLookup?
+  private var question: DaemonQuestion?
   private var target: LookupTarget?
   private var request: UInt32 = 0
   private var requester: DriverPort.Pid = 0
@@ -49,16 +51,27 @@ final class LookupPort: EidPort {
     case .lookupOver(let command):
       guard case .fresh = phase else { return .error("ealready") }
       return startFed(command)
+    case .listOver(let command):
+      guard case .fresh = phase else { return .error("ealready") }
+      return startFed(command)
     case .feed(let bytes):
       guard case .fed = phase else { return .badArgument }
-      guard case .done(let result) = takeIn(bytes.span) else { return .ok }
+      guard let result = takeIn(bytes.span) else { return .ok }
       return finishFed(result)
     case .feedEnd(let reason):
-      guard case .fed = phase, var lookup else { return .badArgument }
+      guard case .fed = phase, var question else { return .badArgument }
       guard reason.isEmpty else {
-        return finishFed(.failure(.init(errorName: reason, lookup.target)))
+        return finishFed(.failure(.init(errorName: reason, question.target)))
       }
-      return finishFed(lookup.connectionClosed())
+      return finishFed(question.connectionClosed())
+    case .list(let command):
+      guard case .fresh = phase else { return .error("ealready") }
+      requester = port.caller
+      request = command.request
+      start(command)
+      return .ok
+    case .eventsRequest(let daemon, let label):
+      return eventsRequest(to: daemon, label: label)
     case .cancel:
       // The port is closed right after.
       return .ok
@@ -77,41 +90,85 @@ final class LookupPort: EidPort {
         daemon: command.daemon.address,
         daemonPort: command.daemon.port
       )
-      self.lookup = lookup
-      phase = .fed
-      return .ok([2] + lookup.request)
+      return startFed(DaemonQuestion(lookup))
     } catch {
       return finishFed(.failure(error))
     }
   }
 
-  private func finishFed(_ result: Result<UInt16, LookupFailure>) -> ControlReply {
+  private func startFed(_ command: ControlCommand.ListOverCommand) -> ControlReply {
+    do throws(LookupFailure) {
+      let listing = ContainerListingQuery(
+        label: try ContainerLabel(command.label),
+        listenPort: command.listenPort,
+        daemon: command.daemon.address,
+        daemonPort: command.daemon.port
+      )
+      return startFed(DaemonQuestion(listing))
+    } catch {
+      return finishFed(.failure(error))
+    }
+  }
+
+  private func startFed(_ question: DaemonQuestion) -> ControlReply {
+    self.question = question
+    phase = .fed
+    return .ok([2] + question.request)
+  }
+
+  private func finishFed(_ result: Result<[UInt8], LookupFailure>) -> ControlReply {
     phase = .done
-    lookup = nil
+    question = nil
     return .ok(answer(result))
   }
 
   private func start(_ command: ControlCommand.LookupCommand) {
-    let lookup: PublishedPortLookup
     do throws(LookupFailure) {
-      lookup = PublishedPortLookup(
+      let lookup = PublishedPortLookup(
         container: try ContainerReference(command.container),
         listenPort: command.listenPort,
         daemon: command.daemon.address,
         daemonPort: command.daemon.port
       )
+      start(DaemonQuestion(lookup), deadlineMilliseconds: command.deadlineMilliseconds)
     } catch {
-      return finish(.failure(error))
+      finish(.failure(error))
     }
-    let target = lookup.target
-    unsent = lookup.request[...]
-    self.lookup = lookup
+  }
+
+  private func start(_ command: ControlCommand.ListCommand) {
+    do throws(LookupFailure) {
+      let listing = ContainerListingQuery(
+        label: try ContainerLabel(command.label),
+        listenPort: command.listenPort,
+        daemon: command.daemon.address,
+        daemonPort: command.daemon.port
+      )
+      start(DaemonQuestion(listing), deadlineMilliseconds: command.deadlineMilliseconds)
+    } catch {
+      finish(.failure(error))
+    }
+  }
+
+  /// For whoever opens the stream himself.
+  private func eventsRequest(to daemon: Endpoint, label: [UInt8]) -> ControlReply {
+    do throws(LookupFailure) {
+      return .ok(try ContainerLabel(label).eventsRequest(to: daemon))
+    } catch {
+      return .error("einval")
+    }
+  }
+
+  private func start(_ question: DaemonQuestion, deadlineMilliseconds: UInt32) {
+    let target = question.target
+    unsent = question.request[...]
+    self.question = question
     self.target = target
-    port.setTimer(milliseconds: UInt(command.deadlineMilliseconds))
+    port.setTimer(milliseconds: UInt(deadlineMilliseconds))
     do throws(Errno) {
-      let socket = try Socket(for: command.daemon.address)
+      let socket = try Socket(for: target.daemon.address)
       phase = .connecting
-      let isConnected = try socket.connect(to: command.daemon)
+      let isConnected = try socket.connect(to: target.daemon)
       self.socket = PolledSocket(socket, port: port)
       if isConnected { ask() } else { self.socket?.watchOutput(true) }
     } catch {
@@ -150,7 +207,7 @@ final class LookupPort: EidPort {
     guard let socket, let target else { return }
     var budget = Self.inputBudgetBytes
     while budget > 0 {
-      var step = LookupStep<UInt16>.more
+      var result: Result<[UInt8], LookupFailure>?
       let transfer = unsafe withUnsafeTemporaryAllocation(
         of: UInt8.self,
         capacity: Self.readBytes
@@ -161,7 +218,7 @@ final class LookupPort: EidPort {
           count: Self.readBytes
         )
         if case .processed(let count) = transfer, count > 0 {
-          step = unsafe takeIn(
+          result = unsafe takeIn(
             Span(_unsafeElements: UnsafeBufferPointer(buffer.extracting(0..<count)))
           )
         }
@@ -169,11 +226,11 @@ final class LookupPort: EidPort {
       }
       switch transfer {
       case .processed(0):
-        guard let result = lookup?.connectionClosed() else { return }
+        guard let result = question?.connectionClosed() else { return }
         return finish(result)
       case .processed(let count):
         phase = .answering
-        if case .done(let result) = step { return finish(result) }
+        if let result { return finish(result) }
         budget &-= count
       case .wouldBlock:
         return
@@ -183,8 +240,8 @@ final class LookupPort: EidPort {
     }
   }
 
-  private func takeIn(_ bytes: Span<UInt8>) -> LookupStep<UInt16> {
-    lookup?.receive(bytes) ?? .more
+  private func takeIn(_ bytes: Span<UInt8>) -> Result<[UInt8], LookupFailure>? {
+    question?.receive(bytes)
   }
 
   override func timeout() {
@@ -204,20 +261,20 @@ final class LookupPort: EidPort {
   }
 
   /// Answers, and lets go of the connection. Erlang closes the port.
-  private func finish(_ result: Result<UInt16, LookupFailure>) {
+  private func finish(_ result: Result<[UInt8], LookupFailure>) {
     if case .done = phase { return }
     phase = .done
     port.cancelTimer()
     socket?.release()
     socket = nil
-    lookup = nil
+    question = nil
     port.reply(to: requester, request: request, ControlReply.ok(answer(result)).bytes)
   }
 
-  private func answer(_ result: Result<UInt16, LookupFailure>) -> [UInt8] {
+  private func answer(_ result: Result<[UInt8], LookupFailure>) -> [UInt8] {
     switch result {
-    case .success(let published):
-      return [0] + bigEndian(published)
+    case .success(let bytes):
+      return [0] + bytes
     case .failure(let failure):
       let name = Array(failure.name.utf8)
       return [1, UInt8(clamping: name.count)] + name + Array(failure.sentence.utf8)

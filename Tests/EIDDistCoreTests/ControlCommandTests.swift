@@ -129,11 +129,43 @@ import Testing
         ),
         open: true
       ),
+      Valid(
+        .list,
+        [request + v6 + [0, 0, 0x1f, 0x90, 0x30, 0x39], Array("a=b".utf8)],
+        .list(
+          ControlCommand.ListCommand(
+            request: 258,
+            daemon: loopback6,
+            deadlineMilliseconds: 8080,
+            listenPort: 12345,
+            label: Array("a=b".utf8)
+          )
+        ),
+        open: true
+      ),
       Valid(.feed, [[], Array("HTTP/1.1".utf8)], .feed(Array("HTTP/1.1".utf8)), open: true),
       Valid(
         .feedEnd,
         [[], Array("econnreset".utf8)],
         .feedEnd(reason: Array("econnreset".utf8)),
+        open: true
+      ),
+      Valid(
+        .listOver,
+        [v4 + [0x30, 0x39], Array("a=b".utf8)],
+        .listOver(
+          ControlCommand.ListOverCommand(
+            daemon: loopback4,
+            listenPort: 12345,
+            label: Array("a=b".utf8)
+          )
+        ),
+        open: true
+      ),
+      Valid(
+        .eventsRequest,
+        [v4, Array("a=b".utf8)],
+        .eventsRequest(loopback4, label: Array("a=b".utf8)),
         open: true
       ),
     ]
@@ -168,7 +200,8 @@ import Testing
       )
       switch valid.opcode {
       // All bytes belong to them.
-      case .send, .lookup, .lookupOver, .feed, .feedEnd: #expect(command != valid.command)
+      case .send, .lookup, .lookupOver, .feed, .feedEnd, .list, .listOver, .eventsRequest:
+        #expect(command != valid.command)
       case .getOptions where byte == 1: break  // Code 1 is one more query.
       default: #expect(command == nil)
       }
@@ -176,7 +209,7 @@ import Testing
   }
 
   @Test func unknownOpcodesAreRefused() {
-    for opcode: UInt32 in [0, 17, 18, 255, 256, 257, .max] {
+    for opcode: UInt32 in [0, 24, 25, 255, 256, 257, .max] {
       #expect(ControlCommand(opcode: opcode, bytes: [0, 0, 0, 1].span) == nil)
     }
   }

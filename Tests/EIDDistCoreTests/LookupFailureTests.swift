@@ -9,7 +9,7 @@ import Testing
   private func all(_ target: LookupTarget) -> [LookupFailure] {
     let text = "text"
     return [
-      .invalidContainer(text), .upperCaseContainerID(text),
+      .invalidContainer(text), .upperCaseContainerID(text), .invalidLabel(text),
       .connectionRefused(target), .unreachable(target, reason: text), .connectTimedOut(target),
       .answerTimedOut(target), .answerStalled(target), .connectionReset(target),
       .systemError(target, reason: text), .notHTTP(target), .malformedHTTP(target, what: text),
@@ -38,7 +38,7 @@ import Testing
 
   @Test func everySentenceIsOneLineThatNamesWhatWasLookedUpAndWhere() throws {
     let target = try lookup("web-1", at: recordedHostV6).target
-    for failure in all(target).dropFirst(2) {
+    for failure in all(target).dropFirst(3) {
       let sentence = failure.sentence
       #expect(sentence.contains("port 12345 of container web-1"))
       #expect(sentence.contains("Docker daemon [2001:db8::1]:4243"))

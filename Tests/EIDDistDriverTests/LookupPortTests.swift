@@ -81,6 +81,68 @@ extension DriverTests {
       expectFailure("connection_refused", of: lookUp(at: number))
     }
 
+    /// Asks for a list at a port of 127.0.0.1. Answers the port that asks.
+    private func list(at daemon: UInt16, label: String = "a=b") -> Port {
+      let port = Port("eid_drv lookup")!
+      let request = big(UInt32(3)) + loopback(daemon) + big(UInt32(2000)) + big(UInt16(12345))
+      #expect(port.control(.list, request + Array(label.utf8)) == .ok)
+      return port
+    }
+
+    private func text(_ text: String) -> [UInt8] {
+      big(UInt16(text.utf8.count)) + Array(text.utf8)
+    }
+
+    @Test func listIsAnsweredContainerAfterContainer() {
+      let (listening, number) = Peer.listening()
+      let port = list(at: number)
+      let peer = listening.accepted()
+      let line = Array("GET /containers/json?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D ".utf8)
+      #expect(peer.receive(line.count) == line)
+      let body =
+        #"[{"Id":"\#(Self.container)","Names":["/web"],"State":"running","Ports":["#
+        + #"{"IP":"0.0.0.0","PrivatePort":12345,"PublicPort":32768,"Type":"tcp"}]},"#
+        + #"{"Id":"\#(Self.container)","Names":["/bare"],"State":"paused","Ports":[]}]"#
+      peer.send(Array("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8))
+      let sentence =
+        "cannot look up port 12345 of container 0123456789ab at Docker daemon"
+        + " 127.0.0.1:\(number): the port is not published: docker run -p 12345"
+      let web = text(Self.container) + text("web") + text("running") + [0] + big(UInt16(32768))
+      let bare =
+        text(Self.container) + text("bare") + text("paused") + [1] + text("not_published")
+        + text(sentence)
+      #expect(Machine.message() == port.reply(3, .ok([0] + web + bare)))
+      #expect(port.timer == nil)
+      #expect(standin_descriptor(port.id) == -1)
+    }
+
+    @Test func emptyListIsAnAnswer() {
+      let (listening, number) = Peer.listening()
+      let port = list(at: number)
+      listening.accepted().send(Array("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".utf8))
+      #expect(Machine.message() == port.reply(3, .ok([0])))
+    }
+
+    @Test(arguments: ["", "=b", "a\r\nHost: x", "a\u{0}"])
+    func labelThatIsNoneIsRefusedBeforeAsking(label: String) {
+      let (_, number) = Peer.listening()
+      let port = list(at: number, label: label)
+      expectFailure("invalid_label", of: port)
+      #expect(standin_descriptor(port.id) == -1)
+      let events = loopback(number) + Array(label.utf8)
+      #expect(Port("eid_drv lookup")!.control(.eventsRequest, events) == .error("einval"))
+    }
+
+    @Test func eventsRequestIsGivenToWhoeverSendsIt() {
+      let port = Port("eid_drv lookup")!
+      guard case .ok(let request) = port.control(.eventsRequest, loopback(4243) + [0x61])
+      else { return #expect(Bool(false), "an error") }
+      let text = String(decoding: request, as: UTF8.self)
+      #expect(text.hasPrefix("GET /events?filters=%7B%22label%22%3A%5B%22a%22%5D%2C"))
+      #expect(text.contains("\r\nHost: 127.0.0.1:4243\r\n"))
+      #expect(text.hasSuffix("\r\n\r\n"))
+    }
+
     @Test(arguments: ["", "a/b", "../x", "a b", "\r\n", "\u{0}"])
     func nameThatCannotBeAContainersIsRefusedBeforeAsking(name: String) {
       let (_, number) = Peer.listening()

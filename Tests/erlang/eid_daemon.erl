@@ -1,13 +1,15 @@
 %% SPDX-License-Identifier: Apache-2.0
 
 %% A Docker daemon for the lookup's suites, as good or bad as a test wants it:
-%% for each container it has an answer, or something that it does instead.
+%% for each container, and for the list of them and the stream of events, it has
+%% an answer, or something that it does instead.
 %%
 %% It ends with the process that started it.
 -module(eid_daemon).
 
 -export([start/1, stop/1, port/0, set/3, requests/1, container/0,
-         inspect/1, inspect/2, published/2, answer/2, answer/3, chunked/1]).
+         inspect/1, inspect/2, listed/1, listed/2, list/1, published/2,
+         answer/2, answer/3, chunked/1]).
 
 -export_type([daemon/0, answer/0]).
 
@@ -41,8 +43,8 @@ stop(Daemon) ->
 port() ->
     eid_peers:port() + 1.
 
-%% From now on this is the answer about the container.
--spec set(daemon(), string(), answer()) -> ok.
+%% From now on this is the answer about the container, the list or the events.
+-spec set(daemon(), string() | list | events, answer()) -> ok.
 set(Daemon, Container, Answer) ->
     ask(Daemon, {set, Container, Answer}).
 
@@ -96,6 +98,33 @@ inspect(Container, Changes) ->
      "\",\"PortBindings\":", published("", 1), "},"
      "\"Config\":{\"Labels\":{\"Ports\":\"{}\"}},"
      "\"NetworkSettings\":{\"Bridge\":\"\",\"Ports\":", Ports, "}}\n"].
+
+%% The JSON of the list of these containers.
+-spec list([iodata()]) -> iodata().
+list(Containers) ->
+    ["[", lists:join(",", Containers), "]\n"].
+
+-spec listed(string()) -> iodata().
+listed(Container) ->
+    listed(Container, #{}).
+
+%% What such a list has of a container that runs and publishes the port of the
+%% run.
+-spec listed(string(), #{atom() => iodata()}) -> iodata().
+listed(Container, Changes) ->
+    Id = [Container, lists:duplicate(64 - length(Container), $0)],
+    Port = integer_to_list(eid_peers:port()),
+    Values = maps:merge(
+               #{id => Id, name => Container, state => "running",
+                 ports => ["{\"IP\":\"0.0.0.0\",\"PrivatePort\":", Port,
+                           ",\"PublicPort\":", Port,
+                           ",\"Type\":\"tcp\"}"]}, Changes),
+    #{id := IdValue, name := Name, state := State, ports := Ports} = Values,
+    ["{\"Id\":\"", IdValue, "\",\"Names\":[\"/", Name,
+     "\"],\"Image\":\"rec\",\"Created\":1700000000,\"Ports\":[", Ports,
+     "],\"Labels\":{\"a\":\"[\"},\"State\":\"", State,
+     "\",\"Status\":\"Up 2 seconds\",\"HostConfig\":{\"NetworkMode\":"
+     "\"default\"},\"NetworkSettings\":{\"Networks\":{}},\"Mounts\":[]}"].
 
 %% The Ports of a container: the run's port, and one more.
 -spec published(string(), inet:port_number() | string()) -> iodata().
@@ -159,7 +188,11 @@ serve(Owner, Answers, Requests) ->
             exit(shutdown)
     end.
 
--spec none(string()) -> iodata().
+-spec none(string() | list | events) -> iodata().
+none(list) ->
+    answer("200 OK", list([]));
+none(events) ->
+    answer("403 Forbidden", "{\"message\":\"no events\"}\n");
 none(Container) ->
     answer("404 Not Found", ["{\"message\":\"No such container: ", Container,
                              "\"}\n"]).
@@ -196,8 +229,15 @@ request(Socket, Request) ->
                 {error, _} = Error -> Error
             end;
         _ ->
-            {match, [Container]} =
-                re:run(Request, "^GET /containers/([^/]*)/json HTTP/1.1\r\n",
-                       [{capture, all_but_first, list}]),
-            {ok, Container, Request}
+            {ok, asked_for(Request), Request}
     end.
+
+asked_for(<<"GET /containers/json?", _/binary>>) ->
+    list;
+asked_for(<<"GET /events?", _/binary>>) ->
+    events;
+asked_for(Request) ->
+    {match, [Container]} =
+        re:run(Request, "^GET /containers/([^/]*)/json HTTP/1.1\r\n",
+               [{capture, all_but_first, list}]),
+    Container.

@@ -8,7 +8,7 @@
                docker_tls, docker_cert_path, docker_tls_name, docker_hosts,
                eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
                eid_allow, eid_handshake_limit, eid_handshake_source_limit,
-               eid_log_interval,
+               eid_log_interval, eid_cluster,
                eid_high_watermark, eid_low_watermark, eid_staging_limit,
                eid_unsent_limit, eid_near_receive_buffer,
                eid_receive_chunk]).
@@ -30,6 +30,9 @@ settings_test_() ->
      end,
      [{"defaults", fun defaults/0}, {"limits", fun limits/0},
       {"wrong values", fun wrong_values/0},
+      {"cluster", fun cluster/0},
+      {"cluster, of the environment", fun cluster_of_environment/0},
+      {"wrong clusters", fun wrong_clusters/0},
       {"sizes", fun sizes/0}, {"hosts that differ", fun hosts/0},
       {"Docker's environment", fun environment/0},
       {"the old name", fun old_name/0}]}.
@@ -42,7 +45,8 @@ defaults() ->
     ?assertEqual(5000, eid_settings:get(eid_lookup_timeout)),
     ?assertEqual(512, eid_settings:get(eid_handshake_limit)),
     ?assertEqual(256, eid_settings:get(eid_handshake_source_limit)),
-    ?assertEqual(60000, eid_settings:get(eid_log_interval)).
+    ?assertEqual(60000, eid_settings:get(eid_log_interval)),
+    ?assertEqual(off, eid_settings:get(eid_cluster)).
 
 limits() ->
     [begin
@@ -92,6 +96,92 @@ wrong_values() ->
                               {eid_log_interval, [-1, 86400001,
                                                   infinity]}],
             Value <- Values].
+
+cluster() ->
+    Cluster = #{label => "a=b", hosts => ["10.0.0.1", "fd00::1", "h-1"],
+                interval => 10000, node_name => id},
+    set(eid_cluster, [{label, "a=b"}, {hosts, ["10.0.0.1", "fd00::1", "h-1"]}]),
+    ?assertEqual(ok, eid_settings:check()),
+    ?assertEqual(Cluster, eid_settings:get(eid_cluster)),
+    %% As Elixir has it.
+    set(eid_cluster, [{hosts, [<<"10.0.0.1">>, <<"fd00::1">>, <<"h-1">>]},
+                      {interval, 1000}, {node_name, name},
+                      {label, <<"a=b">>}]),
+    ?assertEqual(Cluster#{interval := 1000, node_name := name},
+                 eid_settings:get(eid_cluster)),
+    set(eid_cluster, [{label, [$k, $=, 252]}, {hosts, ["h"]}]),
+    ?assertMatch(#{label := [$k, $=, 252]}, eid_settings:get(eid_cluster)),
+    set(eid_cluster, off),
+    ?assertEqual(off, eid_settings:get(eid_cluster)).
+
+cluster_of_environment() ->
+    Variables = ["EID_CLUSTER_LABEL", "EID_CLUSTER_HOSTS"],
+    Before = [{Name, os:getenv(Name)} || Name <- Variables],
+    try
+        os:putenv("EID_CLUSTER_LABEL", "a=b"),
+        os:putenv("EID_CLUSTER_HOSTS", "10.0.0.1, 10.0.0.2"),
+        ?assertMatch(#{label := "a=b", hosts := ["10.0.0.1", "10.0.0.2"],
+                       interval := 10000}, eid_settings:get(eid_cluster)),
+        %% The setting goes before.
+        set(eid_cluster, [{label, "c"}, {hosts, ["h"]}]),
+        ?assertMatch(#{label := "c"}, eid_settings:get(eid_cluster)),
+        set(eid_cluster, off),
+        ?assertEqual(off, eid_settings:get(eid_cluster)),
+        application:unset_env(kernel, eid_cluster),
+        [begin
+             os:putenv("EID_CLUSTER_LABEL", Label),
+             os:putenv("EID_CLUSTER_HOSTS", Hosts),
+             {error, Sentence} = eid_settings:check(),
+             ?assertNotEqual(nomatch, string:find(Sentence, Words)),
+             ?assertNotEqual(nomatch, string:find(Sentence,
+                                                  "EID_CLUSTER_LABEL")),
+             ?assertNotEqual(nomatch, string:find(Sentence,
+                                                  "EID_CLUSTER_HOSTS"))
+         end || {Label, Hosts, Words} <-
+                    [{"a=b", "", "is not set"}, {"", "h", "is not set"},
+                     {"a=b", "h,", "has the host"},
+                     {"a=b", "h h", "has the host"},
+                     {"=b", "h", "has the label"}]],
+        os:putenv("EID_CLUSTER_LABEL", ""),
+        os:putenv("EID_CLUSTER_HOSTS", ""),
+        ?assertEqual(off, eid_settings:get(eid_cluster))
+    after
+        [case Value of
+             false -> os:unsetenv(Name);
+             _ -> os:putenv(Name, Value)
+         end || {Name, Value} <- Before]
+    end.
+
+wrong_clusters() ->
+    Good = [{label, "a=b"}, {hosts, ["10.0.0.1"]}],
+    [begin
+         set(eid_cluster, Value),
+         {error, Sentence} = eid_settings:check(),
+         ?assertError({bad_setting, Sentence}, eid_settings:get(eid_cluster)),
+         ?assertNotEqual(nomatch, string:find(Sentence, Words)),
+         ?assertNotEqual(nomatch, string:find(Sentence, "eid_cluster"))
+     end || {Value, Words} <-
+                [{on, "is no list"}, {#{}, "is no list"},
+                 {[{label, "a"} | x], "is no list"},
+                 {[], "has no label"}, {[{label, "a"}], "has no hosts"},
+                 {[{hosts, ["h"]}], "has no label"},
+                 {[{label, ""}, {hosts, ["h"]}], "has the label []"},
+                 {[{label, "=x"}, {hosts, ["h"]}], "has the label"},
+                 {[{label, "a\nb"}, {hosts, ["h"]}], "has the label"},
+                 {[{label, a}, {hosts, ["h"]}], "has the label a"},
+                 {[{label, <<255>>}, {hosts, ["h"]}], "has the label"},
+                 {[{label, lists:duplicate(1025, $a)}, {hosts, ["h"]}],
+                  "has the label"},
+                 {[{label, "a"}, {hosts, "10.0.0.1"}], "has the host"},
+                 {[{label, "a"}, {hosts, []}], "for hosts"},
+                 {[{label, "a"}, {hosts, ["h@x"]}], "has the host"},
+                 {[{label, "a"}, {hosts, [{10, 0, 0, 1}]}], "has the host"},
+                 {[{label, "a"}, {hosts, ["h", <<"h">>]}], "twice"},
+                 {[{interval, 999} | Good], "the interval 999"},
+                 {[{interval, infinity} | Good], "the interval infinity"},
+                 {[{node_name, full} | Good], "full for node_name"},
+                 {[{lable, "a"} | Good], "which is none of label"},
+                 {[label | Good], "which is none of label"}]].
 
 %% Those that are set go to the driver, which has the defaults.
 sizes() ->

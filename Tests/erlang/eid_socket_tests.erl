@@ -242,7 +242,8 @@ random_commands() ->
 random_command(Port) ->
     %% Not what opens sockets to addresses made of random bytes.
     Opcodes = [Code || {Name, Code} <- eid_socket:opcodes(),
-                       Name =/= connect, Name =/= lookup],
+                       Name =/= connect, Name =/= lookup,
+                       Name =/= list],
     Opcode = case rand:uniform(10) of
                  1 -> rand:uniform(1000) + 16;
                  _ -> lists:nth(rand:uniform(length(Opcodes)), Opcodes)

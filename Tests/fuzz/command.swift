@@ -23,6 +23,16 @@ func run(_ input: [UInt8]) {
   case .lookupOver(let lookup):
     check(lookup.container.count <= bytes.count, "a longer name than came")
     _ = try? ContainerReference(lookup.container)
+  case .list(let list):
+    checkLabel(list.label)
+  case .listOver(let list):
+    checkLabel(list.label)
+  case .eventsRequest(let daemon, let bytes):
+    guard let label = try? ContainerLabel(bytes) else { return }
+    let lines = String(decoding: label.eventsRequest(to: daemon), as: UTF8.self)
+      .split(separator: "\r\n", omittingEmptySubsequences: false)
+    check(lines.count == 7 && lines[5].isEmpty && lines[6].isEmpty, "\(lines)")
+    check(lines[0].split(separator: " ", omittingEmptySubsequences: false).count == 3, "\(lines)")
   case .feed(let answer):
     check(answer == bytes, "another answer")
   case .feedEnd(let reason):
@@ -32,4 +42,14 @@ func run(_ input: [UInt8]) {
     .getOptions, .peerName, .socketName:
     break
   }
+}
+
+/// Whatever a label has in it, the path of a request is one, and is of ASCII.
+private func checkLabel(_ bytes: [UInt8]) {
+  guard let label = try? ContainerLabel(bytes) else { return }
+  let path = label.listPath
+  check(path.utf8.allSatisfy { (0x21...0x7E).contains($0) }, path)
+  check(path.hasPrefix("/containers/json?filters=%7B%22label%22%3A%5B%22"), path)
+  check(path.hasSuffix("%22%5D%7D"), path)
+  check(!path.dropFirst(17).contains { "&#?/".contains($0) }, path)
 }
