@@ -54,7 +54,11 @@ connect_and_disconnect(_Config) ->
          {nodeup, NodeA} = event(B),
          [NodeB] = eid_peers:call(A, erlang, nodes, []),
          [NodeA] = eid_peers:call(B, erlang, nodes, []),
-         true = eid_peers:call(Who, erlang, disconnect_node, [Whom]),
+         %% net_kernel hears of it a moment after those who watch.
+         eid_peers:until(fun() ->
+                                 eid_peers:call(Who, erlang,
+                                                disconnect_node, [Whom])
+                         end),
          {nodedown, NodeB, ReasonA} = event(A),
          {nodedown, NodeA, ReasonB} = event(B),
          [connection_closed, disconnect] = lists:sort([ReasonA, ReasonB]),
