@@ -97,19 +97,21 @@ bases_import_swift() {
 #-- A terminal ---------------------------------------------------------------------------------
 
 # typed TEXT WORDS COMMAND...: types TEXT, with \n, into the shell of a VM that COMMAND opens in a
-# terminal; waits until WORDS (an extended regular expression) are there, and aborts that VM.
+# terminal, once it shows its prompt (what is typed before may be lost); waits until WORDS (an
+# extended regular expression) are there, and aborts that VM.
 # Prints what was to be seen. (q() and halt() would end the node that a remote shell is on.)
 typed() {
   local text=$1 words=$2 out=$GROUND_DIR/typed
   shift 2
   : >"$out"
   {
+    ground_wait 30 'a prompt' grep -Eq '1> ' "$out" >&2 || true
     printf '%b' "$text"
     ground_wait 30 "a terminal to show $words" grep -Eq "$words" "$out" >&2 || true
     printf '\003'
     sleep 0.5
     printf 'a\n'
-  } | timeout 60 script --quiet --flush --command "$*" "$out" >/dev/null || true
+  } | timeout 90 script --quiet --flush --command "$*" "$out" >/dev/null || true
   cat "$out"
   grep -Eq "$words" "$out"
 }
