@@ -192,8 +192,11 @@ open(#state{host = Host, label = Label} = State) ->
 received(_Data, #state{stream = #stream{head = open}} = State) ->
     next_data(event(State));
 received(Data, #state{stream = #stream{head = Head0} = Stream} = State) ->
-    case <<Head0/binary, Data/binary>> of
-        <<"HTTP/1.", _, " 200", _/binary>> ->
+    Head = iolist_to_binary([Head0, Data]),
+    %% (Patterns would do, but OTP 29 does not load what OTP 25 makes of them.)
+    case re:run(Head, "^HTTP/1\\.. ([0-9]{3})",
+                [{capture, all_but_first, list}]) of
+        {match, ["200"]} ->
             eid_cluster:events(State#state.cluster, State#state.host, open),
             _ = erlang:cancel_timer(Stream#stream.deadline),
             %% For what happened before it was there.
@@ -201,13 +204,11 @@ received(Data, #state{stream = #stream{head = Head0} = Stream} = State) ->
                               State#state{told = false,
                                           stream = Stream#stream{
                                                      head = open}}));
-        <<"HTTP/1.", _, $\s, Status:3/binary, _/binary>> ->
-            stream_ended(["it is refused (status ",
-                          [Digit || <<Digit>> <= Status,
-                                    Digit >= $0, Digit =< $9], $)], State);
-        Head when byte_size(Head) < ?STATUS_BYTES ->
+        {match, [Status]} ->
+            stream_ended(["it is refused (status ", Status, $)], State);
+        nomatch when byte_size(Head) < ?STATUS_BYTES ->
             next_data(State#state{stream = Stream#stream{head = Head}});
-        _ ->
+        nomatch ->
             stream_ended("the answer is not HTTP", State)
     end.
 

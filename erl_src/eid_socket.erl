@@ -489,24 +489,38 @@ published_port(<<Published:16>>) ->
 
 %% The result of a list.
 -spec containers(binary()) -> [container()].
-containers(<<IdLength:16, Id:IdLength/binary,
-             NameLength:16, Name:NameLength/binary,
-             StateLength:16, State:StateLength/binary, Rest0/binary>>) ->
+containers(<<>>) ->
+    [];
+containers(Answer) ->
+    {Id, Answer1} = field(Answer),
+    {Name, Answer2} = field(Answer1),
+    {State, Answer3} = field(Answer2),
     {Port, Rest} =
-        case Rest0 of
-            <<0, Published:16, Rest1/binary>> ->
+        case split_binary(Answer3, 1) of
+            {<<0>>, Answer4} ->
+                {Published, Rest1} = number(Answer4),
                 {{ok, Published}, Rest1};
-            <<1, ReasonLength:16, Reason:ReasonLength/binary,
-              SentenceLength:16, Sentence:SentenceLength/binary,
-              Rest1/binary>> ->
+            {<<1>>, Answer4} ->
+                {Reason, Answer5} = field(Answer4),
+                {Sentence, Rest1} = field(Answer5),
                 {{error, {binary_to_atom(Reason),
                           unicode:characters_to_list(Sentence)}}, Rest1}
         end,
     %% Copied, since the answer as a whole would be kept by its parts.
     [#{id => binary:copy(Id), name => binary:copy(Name),
-       state => binary:copy(State), port => Port} | containers(Rest)];
-containers(<<>>) ->
-    [].
+       state => binary:copy(State), port => Port} | containers(Rest)].
+
+%% Bytes with their number before them, and what follows. (Patterns would do,
+%% but OTP 29 does not load what OTP 25 makes of some of them.)
+-spec field(binary()) -> {binary(), binary()}.
+field(Bytes) ->
+    {Length, Rest} = number(Bytes),
+    split_binary(Rest, Length).
+
+-spec number(binary()) -> {0..65535, binary()}.
+number(Bytes) ->
+    {Number, Rest} = split_binary(Bytes, 2),
+    {binary:decode_unsigned(Number), Rest}.
 
 %% The request by which the Docker Remote API at Ip:DaemonPort streams events
 %% of containers that have Label, for who sends it himself.
