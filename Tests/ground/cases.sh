@@ -22,3 +22,29 @@ node_up() {
 
 # name@host as Erlang writes it.
 quoted() { printf "'%s'\n" "$(ground_name "$1")"; }
+
+# check NAME COMMAND...: the command succeeds; its output is shown if it did not. Counts in passed and
+# failed; what does not have $only in its name is left out.
+check() {
+  local name=$1 began status log=${GROUND_DIR:-$work}/check.log
+  shift
+  # shellcheck disable=SC2053 # a pattern
+  [[ -z ${only-} || $name == *$only* ]] || return 0
+  began=$(ground_now)
+  # Not in a condition: that would turn errexit off in the command.
+  set +e
+  (
+    set -e
+    "$@"
+  ) >"$log" 2>&1 </dev/null
+  status=$?
+  set -e
+  if ((status == 0)); then
+    passed=$((passed + 1))
+    printf 'ok      %s (%s s)\n' "$name" "$(ground_since "$began")"
+  else
+    failed=$((failed + 1))
+    printf 'FAILED  %s\n' "$name"
+    tail -n 150 "$log" | cut -c 1-600 | sed 's/^/        | /'
+  fi
+}
