@@ -161,8 +161,7 @@ descriptors_run_out(_Config) ->
     true = eid_peers:sanitized() orelse Call < max(2 * Quiet, 1000),
     [ok = gen_tcp:close(Socket) || Socket <- Sockets],
     ok = eid_peers:connect(New, Node),
-    true = eid_peers:call(New, erlang, disconnect_node,
-                          [maps:get(node, Node)]),
+    ok = eid_peers:disconnect(New, Node),
     ok = eid_peers:await_kept(Node, Before#{memory := infinity}).
 
 %% What strangers do: each is told apart by how it goes on after it connected.

@@ -253,8 +253,15 @@ a_lost_connection_is_made_again(Config) ->
     {_Daemon, Host, B} = listed_node(Config),
     A = joining([Host]),
     until_connected(A, B),
-    true = eid_peers:call(A, erlang, disconnect_node, [maps:get(node, B)]),
-    eid_peers:until(fun() -> not eid_peers:is_up(A, B) end),
+    Node = maps:get(node, B),
+    #{local := Before} = eid_peers:call(A, eid, info, [Node]),
+    true = eid_peers:call(A, erlang, disconnect_node, [Node]),
+    eid_peers:until(fun() ->
+                            case eid_peers:call(A, eid, info, [Node]) of
+                                #{local := After} -> After =/= Before;
+                                _ -> false
+                            end
+                    end),
     until_connected(A, B).
 
 nothing_is_kept_of_containers(Config) ->

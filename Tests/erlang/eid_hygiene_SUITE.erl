@@ -149,9 +149,7 @@ connections_leave_nothing(_Config) ->
                     100000 = eid_peers:call(From, erpc, call,
                                             [Node, erlang, byte_size,
                                              [Data]]),
-                    true = eid_peers:call(From, erlang, disconnect_node,
-                                          [Node]),
-                    eid_peers:until(fun() -> not eid_peers:is_up(To, From) end)
+                    ok = eid_peers:disconnect(From, To)
             end,
     Both = fun() ->
                    Cycle(A, B, NodeB),

@@ -54,7 +54,7 @@ both_ends(_Config) ->
     Port = eid_peers:port(),
     #{node := NodeB} = eid_peers:call(A, eid, info, [NodeB]),
     #{connections := 1} = eid_peers:call(A, eid, info, []),
-    true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
+    ok = eid_peers:disconnect(A, B),
     eid_peers:until(fun() -> eid_peers:call(B, eid, connections, []) =:= []
                     end).
 

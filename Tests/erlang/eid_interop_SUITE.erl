@@ -89,13 +89,9 @@ eid_and_inet_tcp_over_epmd(Config) ->
          [NodeA] = eid_peers:call(B, erlang, nodes, []),
          NodeB = eid_peers:call(A, erpc, call, [NodeB, erlang, node, []]),
          NodeA = eid_peers:call(B, erpc, call, [NodeA, erlang, node, []]),
-         true = eid_peers:call(Who, erlang, disconnect_node, [Whom]),
-         eid_peers:until(fun() ->
-                                 not eid_peers:is_up(A, B)
-                                     andalso not eid_peers:is_up(B, A)
-                         end)
+         ok = eid_peers:disconnect(Who, Whom)
      end || {From, To} <- [{A, B}, {B, A}],
-            {Who, Whom} <- [{A, NodeB}, {B, NodeA}]],
+            {Who, Whom} <- [{A, B}, {B, A}]],
     <<>> = eid_peers:log(A),
     ok.
 
@@ -127,8 +123,7 @@ simultaneous_connects(_Config) ->
          [receive {'DOWN', M, _, _, normal} -> ok end || {_, M} <- Runs],
          pong = eid_peers:call(A, net_adm, ping, [NodeB]),
          pong = eid_peers:call(B, net_adm, ping, [NodeA]),
-         true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
-         eid_peers:until(fun() -> not eid_peers:is_up(B, A) end)
+         ok = eid_peers:disconnect(A, B)
      end || _ <- lists:seq(1, 50)],
     <<>> = eid_peers:log(A),
     ok.

@@ -44,9 +44,11 @@ all() ->
 %% Coming and going
 %% ---------------------------------------------------------------------
 
+%% Without global, which may connect again what was disconnected.
 connect_and_disconnect(_Config) ->
     [#{node := NodeA} = A, #{node := NodeB} = B] =
-        eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+        eid_peers:start_all([#{name => Name, kernel => [{connect_all, false}]}
+                             || Name <- ["a", "b"]]),
     [watch(Peer) || Peer <- [A, B]],
     [begin
          ok = eid_peers:connect(From, To),
@@ -297,8 +299,7 @@ simultaneous_connects(_Config) ->
          [receive {'DOWN', M, _, _, normal} -> ok end || {_, M} <- Runs],
          pong = eid_peers:call(A, net_adm, ping, [NodeB]),
          pong = eid_peers:call(B, net_adm, ping, [NodeA]),
-         true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
-         eid_peers:until(fun() -> not eid_peers:is_up(B, A) end)
+         ok = eid_peers:disconnect(A, B)
      end || _ <- lists:seq(1, 50)],
     <<>> = eid_peers:log(A),
     <<>> = eid_peers:log(B),
@@ -461,8 +462,7 @@ options_of_new_connections(_Config) ->
     ok = eid_peers:connect(A, B),
     {ok, [{keepalive, true}]} =
         eid_peers:call(A, net_kernel, getopts, [NodeB, [keepalive]]),
-    true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
-    eid_peers:until(fun() -> not eid_peers:is_up(B, A) end),
+    ok = eid_peers:disconnect(A, B),
     true = eid_peers:call(B, net_kernel, connect_node, [NodeA]),
     {ok, [{keepalive, true}]} =
         eid_peers:call(A, net_kernel, getopts, [NodeB, [keepalive]]),
@@ -541,8 +541,7 @@ ipv6_names(_Config) ->
     'b@::1' = NodeB,
     [{"00000000000000000000000001000000", _}] = eid_proc:listening(OsPid),
     ok = eid_peers:connect(A, B),
-    true = eid_peers:call(A, erlang, disconnect_node, [NodeB]),
-    eid_peers:until(fun() -> not eid_peers:is_up(B, A) end),
+    ok = eid_peers:disconnect(A, B),
     ok = eid_peers:connect(B, A).
 
 one_listener_for_both_families(Config) ->

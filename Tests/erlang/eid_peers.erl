@@ -10,9 +10,9 @@
 -export([start_keeper/0, stop_kept/0, start/0, start/1, start_all/1,
          note/1, pair/0, pair/1, only/1,
          kill/1, stop/1, freeze/1, thaw/1, is_up/2, call/4, run/2, run/3,
-         connect/2, host/0, address/1, arguments/1, carrier/0, sanitized/0,
-         port/0, temp/0, release/0, log/1, logged/2, await_log/2, kept/1,
-         await_kept/2, memory/1, until/1, until/2]).
+         connect/2, disconnect/2, host/0, address/1, arguments/1, carrier/0,
+         sanitized/0, port/0, temp/0, release/0, log/1, logged/2, await_log/2,
+         kept/1, await_kept/2, memory/1, until/1, until/2]).
 
 -export_type([peer/0, options/0, kept/0]).
 
@@ -173,6 +173,22 @@ only(Carrier) ->
 connect(A, B) ->
     true = call(A, net_kernel, connect_node, [maps:get(node, B)]),
     until(fun() -> is_up(B, A) end).
+
+%% Until neither sees the other. Again where global, which asks the others what
+%% it missed, has connected them once more (with inet_tcp as well).
+-spec disconnect(peer(), peer()) -> ok.
+disconnect(A, B) ->
+    true = call(A, erlang, disconnect_node, [maps:get(node, B)]),
+    until(fun() ->
+                  case is_up(A, B) orelse is_up(B, A) of
+                      true ->
+                          call(A, erlang, disconnect_node,
+                               [maps:get(node, B)]),
+                          false;
+                      false ->
+                          true
+                  end
+          end).
 
 -spec is_up(peer(), peer()) -> boolean().
 is_up(A, #{node := Node}) ->

@@ -202,8 +202,7 @@ both_ways(A, B) ->
          Md5 = erlang:md5(Data),
          Md5 = eid_peers:call(From, erpc, call,
                               [Node, erlang, md5, [Data]]),
-         true = eid_peers:call(From, erlang, disconnect_node, [Node]),
-         eid_peers:until(fun() -> not eid_peers:is_up(To, From) end)
+         ok = eid_peers:disconnect(From, To)
      end || {From, #{node := Node} = To} <- [{A, B}, {B, A}]],
     ok.
 

@@ -136,8 +136,7 @@ a_connection_at_last_is_told(_Config) ->
     says(Line, ["^notice eid: connected to ", Node,
                 " again after 7 failures in [0-9.]+ s$"]),
     %% Said once, and the next failure is a first one.
-    true = eid_peers:call(A, erlang, disconnect_node, [maps:get(node, B)]),
-    eid_peers:until(fun() -> not eid_peers:is_up(B, A) end),
+    ok = eid_peers:disconnect(A, B),
     ok = eid_peers:connect(A, B),
     ok = eid_peers:stop(B),
     fail(A, Node, 2),
