@@ -5,7 +5,7 @@
 %% `halt'; what it prints is for the command, or for whoever called that.
 -module(eid_command).
 
--export([look_up/0, rpc/0, top/0, way_back/0]).
+-export([look_up/0, list/0, rpc/0, top/0, way_back/0]).
 
 %% sysexits.h: EX_UNAVAILABLE. No connection came about; the log, on standard
 %% error, says why.
@@ -26,6 +26,36 @@ look_up() ->
             io:format("failed ~w ~ts~n", [Reason, Sentence])
     end,
     halt(0).
+
+%% HOST IP REQUEST: asks Docker at HOST, which has that address, as a node
+%% would ask it; the request is in hexadecimal digits. Prints the answer, in
+%% such digits too, as lines `bytes DIGITS', and `end' behind it; or `plain
+%% PORT' where that daemon is asked without TLS, which the command does itself;
+%% or `failed SENTENCE'.
+-spec list() -> no_return().
+list() ->
+    [Host, Address, Digits] = init:get_plain_arguments(),
+    {ok, Ip} = inet:parse_address(Address),
+    case eid_settings:daemon(Host, Ip) of
+        #{tls := false, port := Port} ->
+            io:format("plain ~w~n", [Port]);
+        #{tls := true} = Daemon ->
+            list(Ip, Host, Daemon, binary:decode_hex(list_to_binary(Digits)))
+    end,
+    halt(0).
+
+-spec list(inet:ip_address(), string(), eid_settings:daemon(), binary()) ->
+          ok.
+list(Ip, Host, Daemon, Request) ->
+    Print = fun(Bytes) ->
+                    io:format("bytes ~s~n", [binary:encode_hex(Bytes)])
+            end,
+    case eid_tls_lookup:relay(Ip, Host, Daemon,
+                              eid_settings:get(eid_lookup_timeout), Request,
+                              Print) of
+        ok -> io:format("end~n");
+        {error, {_Reason, Sentence}} -> io:format("failed ~ts~n", [Sentence])
+    end.
 
 %% NODE MODULE FUNCTION ARGUMENT...: prints what the call returns.
 -spec rpc() -> no_return().

@@ -13,10 +13,14 @@
 %% yet, and certificates are renewed while nodes run.
 -module(eid_tls_lookup).
 
--export([lookup/6, list/6, open_events/6]).
+-export([lookup/6, list/6, open_events/6, relay/6]).
 
 %% In one command (ControlCommand.swift).
 -define(MAX_FEED_BYTES, (64 * 1024)).
+
+%% Of a list that is never asked for.
+-define(ANY_PORT, 12345).
+-define(ANY_LABEL, "any").
 
 -type failure() :: {atom(), string()}.
 -type result() :: {ok, binary()} | {error, failure()}.
@@ -73,6 +77,44 @@ open_events(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
     Begun = eid_socket:list_over(Ip, DaemonPort, ListenPort, Label),
     Open = fun(_Request, Lookup) -> open(Request, Lookup) end,
     run(Begun, "ask for events", Ip, Host, Daemon, Deadline, Open).
+
+%% Asks for a list of containers with a request of the caller's own, and has him
+%% read the answer: Fun gets it piece by piece, until the daemon closes.
+-spec relay(inet:ip_address(), inet:hostname() | undefined,
+            eid_settings:daemon(), pos_integer(), binary(),
+            fun((binary()) -> term())) -> ok | {error, failure()}.
+relay(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, Request, Fun) ->
+    %% For the sentences of failures.
+    Begun = eid_socket:list_over(Ip, DaemonPort, ?ANY_PORT, ?ANY_LABEL),
+    Do = fun(_Request, Lookup) ->
+                 case open(Request, Lookup) of
+                     {ok, Tls} ->
+                         try
+                             pass_on(Tls, answer_timeout, Lookup, Fun)
+                         after
+                             ssl:close(Tls)
+                         end;
+                     {error, _} = Error ->
+                         Error
+                 end
+         end,
+    case run(Begun, "list the containers", Ip, Host, Daemon, Deadline, Do) of
+        {ok, closed} -> ok;
+        {error, _} = Error -> Error
+    end.
+
+-spec pass_on(ssl:sslsocket(), answer_timeout | answer_stalled, #lookup{},
+              fun((binary()) -> term())) -> {ok, closed} | {error, failure()}.
+pass_on(Tls, Late, Lookup, Fun) ->
+    case ssl:recv(Tls, 0, left(Lookup)) of
+        {ok, Bytes} ->
+            Fun(Bytes),
+            pass_on(Tls, answer_stalled, Lookup, Fun);
+        {error, closed} when Late =:= answer_stalled ->
+            {ok, closed};
+        {error, Reason} ->
+            {error, _} = ended(Reason, Late, Lookup)
+    end.
 
 -spec run({ok, eid_socket:socket(), binary()} | {error, failure()}, iodata(),
           inet:ip_address(), inet:hostname() | undefined,

@@ -50,6 +50,7 @@ struct Erlang {
     } else {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
       arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
+      arguments += ["-kernel", "eid_lookup_timeout", String(lookup.timeout)]
       // What they say of TLS.
       arguments += own?.configsWithTLS.flatMap { ["-config", $0] } ?? []
       for key in OwnNode.tlsSettings {
@@ -182,6 +183,8 @@ struct Erlang {
         unsafe rmdir(directory)
       }
     }
-    return try Subprocess.run(program, arguments, environment, onLine: onLine)
+    // A shell gives the terminal back; what has none would stop when its call has ended.
+    let ending = arguments.contains("-noinput") ? SIGKILL : SIGTERM
+    return try Subprocess.run(program, arguments, environment, ending: ending, onLine: onLine)
   }
 }

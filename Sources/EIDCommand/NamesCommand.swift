@@ -11,7 +11,8 @@ struct NamesCommand: ParsableCommand {
     discussion: """
       A container is listed as a node where the listen port is published, or the network is that \
       of the host; the others are told apart with the reason. No node is asked: names are those \
-      that nodes have which are named after the container's ID.
+      that nodes have which are named after the container's ID. Where Docker wants TLS, an \
+      Erlang VM asks it, with the settings that nodes have.
       """
   )
 
@@ -37,7 +38,7 @@ struct NamesCommand: ParsableCommand {
       for (index, host) in hosts.enumerated() {
         if index > 0, !json { Output.line("") }
         do throws(CommandFailure) {
-          let containers = try containers(of: host, listenPort, daemonPort)
+          let containers = try containers(of: host, own, listenPort, daemonPort)
           let lines =
             json
             ? HostNodes.json(containers, host: host)
@@ -55,6 +56,7 @@ struct NamesCommand: ParsableCommand {
 
   private func containers(
     of host: String,
+    _ own: OwnNode?,
     _ listenPort: UInt16,
     _ daemonPort: UInt16
   ) throws(CommandFailure) -> [ListedContainer] {
@@ -64,13 +66,31 @@ struct NamesCommand: ParsableCommand {
     } catch {
       throw CommandFailure(error.sentence)
     }
-    let query = ContainerListingQuery(
-      all: all,
-      listenPort: listenPort,
-      daemon: address,
-      daemonPort: daemonPort
+    func query(_ daemonPort: UInt16) -> ContainerListingQuery {
+      ContainerListingQuery(
+        all: all,
+        listenPort: listenPort,
+        daemon: address,
+        daemonPort: daemonPort
+      )
+    }
+    var daemonPort = daemonPort
+    if lookup.usesTLS(own) {
+      let client = TLSDaemonClient(own: own, lookup: lookup)
+      switch try client.ask(query(daemonPort), host: host, address: address) {
+      case .answer(let result): return try Self.containers(result)
+      case .withoutTLS(let port): daemonPort = port
+      }
+    }
+    return try Self.containers(
+      DaemonClient.ask(query(daemonPort), milliseconds: lookup.timeout)
     )
-    switch DaemonClient.ask(query, milliseconds: lookup.timeout) {
+  }
+
+  private static func containers(
+    _ result: Result<[ListedContainer], LookupFailure>
+  ) throws(CommandFailure) -> [ListedContainer] {
+    switch result {
     case .success(let containers): return containers
     case .failure(let failure): throw CommandFailure(failure.sentence)
     }

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
 /// A program that this one starts and waits for.
 enum Subprocess {
-  /// posix_spawn(3) and waitpid(2). Ctrl-C is left to the program.
+  /// The program that runs, and what ends it, for ``passOn``.
+  private static let running = Atomic<pid_t>(0)
+  private static let endingSignal = Atomic<Int32>(SIGTERM)
+  /// The last signal that was passed on.
+  private static let passed = Atomic<Int32>(0)
+
+  /// posix_spawn(3) and waitpid(2). Ctrl-C is left to the program; a signal that would end
+  /// this one ends the program, so that what was made for it can be taken away.
   ///
+  /// - Parameter ending: the signal that ends the program.
   /// - Returns: its exit status; 128 and the signal's number where a signal has ended it.
   static func run(
     _ program: String,
     _ arguments: [String],
     _ environment: [String],
+    ending: Int32,
     onLine: ((String) -> Bool)?
   ) throws(CommandFailure) -> Int32 {
     var pipe: [Int32] = [-1, -1]
@@ -19,6 +29,8 @@ enum Subprocess {
       for descriptor in pipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
     for signal in [SIGINT, SIGQUIT] { _ = Glibc.signal(signal, SIG_IGN) }
+    endingSignal.store(ending, ordering: .sequentiallyConsistent)
+    for signal in [SIGTERM, SIGHUP] { _ = Glibc.signal(signal, passOn) }
     let pid: pid_t
     do throws(CommandFailure) {
       pid = try spawn(program, arguments, environment, output: onLine == nil ? nil : pipe[1])
@@ -26,6 +38,9 @@ enum Subprocess {
       for descriptor in pipe where descriptor >= 0 { close(descriptor) }
       throw error
     }
+    running.store(pid, ordering: .sequentiallyConsistent)
+    // One that came before there was anybody to pass it on to.
+    if passed.load(ordering: .sequentiallyConsistent) != 0 { kill(pid, ending) }
     if let onLine {
       close(pipe[1])
       if !readLines(pipe[0], onLine) { kill(pid, SIGKILL) }
@@ -33,7 +48,16 @@ enum Subprocess {
     }
     var status: Int32 = 0
     while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    let signal = passed.load(ordering: .sequentiallyConsistent)
+    if signal != 0 { return 128 + signal }
     return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+  }
+
+  /// A signal's handler: all that it calls is safe there (signal-safety(7)).
+  private static let passOn: @convention(c) (Int32) -> Void = { signal in
+    passed.store(signal, ordering: .sequentiallyConsistent)
+    let pid = running.load(ordering: .sequentiallyConsistent)
+    if pid > 0 { kill(pid, endingSignal.load(ordering: .sequentiallyConsistent)) }
   }
 
   private static func spawn(
