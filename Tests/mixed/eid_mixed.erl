@@ -255,6 +255,9 @@ kind(gen_server, Node) ->
     {'EXIT', {noproc, _}} = (catch gen_server:call({nobody_here, Node}, x)),
     ok;
 kind(global, Node) ->
+    %% Connected they are, but global may not have seen to that yet.
+    ok = global:sync(),
+    ok = erpc:call(Node, global, sync, [], ?WAIT_MS),
     Name = {?MODULE, node(), make_ref()},
     yes = global:register_name(Name, self()),
     true = self() =:= erpc:call(Node, global, whereis_name, [Name]),
