@@ -48,3 +48,33 @@ check() {
     tail -n 150 "$log" | cut -c 1-600 | sed 's/^/        | /'
   fi
 }
+
+# plays PAGE: a page of docs, as it stands, on the Docker hosts of the ground, where no container is.
+# What the page leaves there is taken away: containers, Docker's settings, rules of the firewall.
+plays() {
+  local repository dir host status=0
+  repository=$(realpath "$GROUND_SOURCES/../..")
+  export GROUND_DIR GROUND_LIBRARY
+  rm -rf "$GROUND_DIR/play"
+  for dir in "$GROUND_DIR"/[0-9]*/; do
+    rm -f "$dir/before.json"
+    [[ ! -e $dir/own.json ]] || cp "$dir/own.json" "$dir/before.json"
+  done
+  "$repository/Tests/images/play" "$repository/docs/$1" "$GROUND_DIR" || status=$?
+  for dir in "$GROUND_DIR"/[0-9]*/; do
+    host=$(basename "$dir")
+    ground_in "$host" iptables -F INPUT
+    ground_in "$host" ip6tables -F INPUT || true
+    # No Docker, no containers of it.
+    ground_docker "$host" version >/dev/null 2>&1 || continue
+    ground_docker "$host" ps --all --quiet | xargs -r \
+      docker --host "unix://$dir/docker.sock" rm --force --volumes >/dev/null
+    if [[ -e $dir/own.json ]] && ! cmp -s "$dir/own.json" "$dir/before.json"; then
+      rm "$dir/own.json"
+      [[ ! -e $dir/before.json ]] || cp "$dir/before.json" "$dir/own.json"
+      ground_docker_signal "$host" TERM
+      ground_docker_start "$host"
+    fi
+  done
+  return "$status"
+}
