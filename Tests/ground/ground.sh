@@ -282,11 +282,34 @@ ground_try_remove_cgroups() {
   rmdir "${found[@]}" 2>/dev/null
 }
 
-# Runs a command inside host HOST's network.
+# ground_into HOST: leaves in $into what comes before a command that is to run on a host: in its
+# network, and with its /etc if it has one of its own.
+ground_into() {
+  into=(nsenter --net="/run/netns/host$1")
+  [[ ! -e $GROUND_DIR/$1/etc.pid ]] ||
+    into+=(--mount="/proc/$(<"$GROUND_DIR/$1/etc.pid")/ns/mnt" "--wdns=$PWD")
+  into+=(--)
+}
+
+# Runs a command on host HOST.
 ground_in() {
-  local host=$1
+  local host=$1 into
   shift
-  nsenter --net="/run/netns/host$host" -- "$@"
+  ground_into "$host"
+  "${into[@]}" "$@"
+}
+
+# Gives a host, before its daemons start, an /etc of its own: a copy of this machine's, in a mount
+# namespace that a process holds. (A file that holds it would be refused at times: the kernel takes
+# namespaces for a loop whose numbers are not in the order in which they were made.)
+ground_own_etc() {
+  local dir=$GROUND_DIR/$1
+  cp -a /etc "$dir/etc"
+  # shellcheck disable=SC2016 # the inner shell expands these
+  unshare --mount sh -c 'mount --bind "$1/etc" /etc && echo $$ >"$1/etc.new" &&
+    mv "$1/etc.new" "$1/etc.pid" && exec sleep infinity' - "$dir" >"$dir/etc.log" 2>&1 &
+  disown
+  ground_wait 10 "host $1 to have its own /etc" test -e "$dir/etc.pid"
 }
 
 # The addresses of a host.
@@ -350,18 +373,20 @@ ground_up() {
 
 # Starts a host's containerd; nobody waits for it but its dockerd.
 ground_containerd_start() {
-  local dir=$GROUND_DIR/$1
+  local dir=$GROUND_DIR/$1 into
+  ground_into "$1"
   printf '%s\n' 'version = 2' "root = '$dir/containerd'" "state = '$dir/containerd-run'" \
     "disabled_plugins = ['io.containerd.grpc.v1.cri']" '[grpc]' \
     "address = '$dir/containerd.sock'" >"$dir/containerd.toml"
-  nsenter --net="/run/netns/host$1" -- containerd --config "$dir/containerd.toml" \
+  "${into[@]}" containerd --config "$dir/containerd.toml" \
     >"$dir/containerd.log" 2>&1 &
   disown
 }
 
 # Starts a host's dockerd without waiting for it, with GROUND_DOCKERD_OPTIONS besides.
 ground_docker_launch() {
-  local dir=$GROUND_DIR/$1 any=0.0.0.0 config listen
+  local dir=$GROUND_DIR/$1 any=0.0.0.0 config listen into
+  ground_into "$1"
   # Where the kernel has IPv6, [::] is for both.
   if [[ -e /proc/net/if_inet6 ]]; then any='[::]'; fi
   rm -f "$dir/docker.pid"
@@ -374,7 +399,7 @@ ground_docker_launch() {
   fi
   # tls=false: else dockerd sleeps for 15 s over the open port. cgroupfs: no systemd in here.
   # Not through ground_in: a signal to $! must reach dockerd, not a shell around it.
-  nsenter --net="/run/netns/host$1" -- dockerd --config-file "$config" --data-root "$dir/data" \
+  "${into[@]}" dockerd --config-file "$config" --data-root "$dir/data" \
     --exec-root "$dir/run" --pidfile "$dir/docker.pid" --containerd "$dir/containerd.sock" \
     "${listen[@]}" \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${GROUND_DIR##*/}/host$1" \
@@ -505,6 +530,18 @@ ground_import() {
     pids+=($!)
   done
   for pid in "${pids[@]}"; do wait "$pid"; done
+}
+
+# ground_image_to_run HOST NAME BASE DOCKERFILE: from the image BASE, which is of an Erlang root with
+# eid, one that runs as that of eid's Dockerfile: its user, its entrypoint. Docker sees sooner that
+# a node is healthy.
+ground_image_to_run() {
+  {
+    printf 'FROM %s\n' "$3"
+    printf 'RUN %s \\\n && %s\n' 'echo erlang:x:1000:1000::/home/erlang:/bin/sh >>/etc/passwd' \
+      'mkdir -p /home/erlang && chown 1000:1000 /home/erlang'
+    sed -n '/^USER/,$p' "$4" | sed 's/--interval=10s/--interval=1s/'
+  } | ground_docker "$1" build --tag "$2" -
 }
 
 #-- Containers and the nodes in them ---------------------------------------------------------
