@@ -23,6 +23,27 @@ node_up() {
 # name@host as Erlang writes it.
 quoted() { printf "'%s'\n" "$(ground_name "$1")"; }
 
+# blocks_of PAGE WORDS: what is in the fenced blocks of docs/how-to/PAGE.md whose info string has these
+# words. There must be one.
+blocks_of() {
+  local text
+  text=$(awk -v words=" $2 " '
+    /^```/ { inside = !inside; on = inside && index(" " substr($0, 4) " ", words); next }
+    on' "$GROUND_SOURCES/../../docs/how-to/$1.md")
+  [[ $text ]] || { ground_fail "docs/how-to/$1.md has no block \"$2\""; return; }
+  printf '%s\n' "$text"
+}
+
+# type_on HOST TEXT: types what a page has on that host, in the directory where one is; the address
+# of host 1 in EID_HOST becomes its own.
+type_on() {
+  DOCKER_HOST=unix://$GROUND_DIR/$1/docker.sock ground_in "$1" bash -euo pipefail -c \
+    "${2//EID_HOST=$(ground_address 1)/EID_HOST=$(ground_address "$1")}"
+}
+
+# What comes in, without the IDs of containers.
+without_ids() { sed -E 's/\b[0-9a-f]{12}([0-9a-f]{52})?\b/ID/g'; }
+
 # check NAME COMMAND...: the command succeeds; its output is shown if it did not. Counts in passed and
 # failed; what does not have $only in its name is left out.
 check() {
