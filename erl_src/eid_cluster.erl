@@ -330,8 +330,9 @@ listed_member({ok, #member{doubted = Doubted} = Member}, _Name, Port, Began,
     Member#member{doubted = none, at = Now, port = Port};
 listed_member({ok, #member{port = Before, up = none} = Member}, _Name, Port,
               _Began, Now, _Grace, _Node, _Connected) when Port =/= Before ->
-    %% It was restarted.
-    Member#member{port = Port, failures = 0, at = Now + ?GRACE_MS};
+    %% It was restarted, so it is there.
+    Member#member{port = Port, failures = 0, doubted = none,
+                  at = Now + ?GRACE_MS};
 listed_member({ok, Member}, _Name, Port, _Began, _Now, _Grace, _Node,
               _Connected) ->
     Member#member{port = Port};

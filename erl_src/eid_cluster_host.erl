@@ -21,6 +21,8 @@
 %% After an event there is a list at once, and one that is begun so much later:
 %% Docker tells of an end a moment before its list has it.
 -define(SETTLE_MS, 500).
+%% Lists that are wanted within so short a time are one.
+-define(GRAIN_MS, 100).
 %% Before a stream of events is tried again: doubled each time, until one has
 %% lasted.
 -define(FIRST_PAUSE_MS, 1000).
@@ -44,8 +46,8 @@
                 %% When the last list was begun.
                 last :: integer(),
                 next :: integer(),
-                %% Until one is begun then or later, there is to be another.
-                wanted :: integer(),
+                %% One is to be begun at each of these times, or later.
+                wanted = [] :: [integer()],
                 timer :: reference(),
                 stream = none :: none | #stream{},
                 %% When a stream may be tried, and after how many in vain.
@@ -69,7 +71,7 @@ init({Cluster, Host, #{label := Label, interval := Interval}}) ->
     Now = now_ms(),
     {ok, #state{cluster = Cluster, host = Host, label = Label,
                 interval = Interval, last = Now - ?LEAST_MS, next = Now,
-                wanted = Now, timer = start_timer(0), reopen = Now}}.
+                timer = start_timer(0), reopen = Now}}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {reply, ok, #state{}}.
@@ -109,7 +111,8 @@ handle_info(_Message, State) ->
 %% ---------------------------------------------------------------------
 
 -spec list(#state{}) -> #state{}.
-list(#state{cluster = Cluster, host = Host, interval = Interval} = State0) ->
+list(#state{cluster = Cluster, host = Host, interval = Interval,
+            wanted = Wanted} = State0) ->
     Began = now_ms(),
     Result = ask(State0),
     eid_cluster:listed(Cluster, Host, Began, Result),
@@ -119,13 +122,12 @@ list(#state{cluster = Cluster, host = Host, interval = Interval} = State0) ->
             end,
     %% At random, so that the nodes of a cluster do not ask all at once.
     Regular = now_ms() + Pause - rand:uniform(Pause div 10),
-    Next = case State0 of
-               #state{wanted = Wanted} when Wanted > Began ->
-                   min(Regular, max(Wanted, Began + ?LEAST_MS));
-               #state{} ->
-                   Regular
+    Later = [At || At <- Wanted, At > Began],
+    Next = case Later of
+               [Soonest | _] -> min(Regular, max(Soonest, Began + ?LEAST_MS));
+               [] -> Regular
            end,
-    State = set_timer(Next, State0#state{last = Began}),
+    State = set_timer(Next, State0#state{last = Began, wanted = Later}),
     case Result of
         {ok, _} -> maybe_open(State);
         {error, _} -> State
@@ -138,18 +140,18 @@ ask(#state{host = Host, label = Label}) ->
 
 %% Not more often than ?LEAST_MS allows.
 -spec list_at(integer(), #state{}) -> #state{}.
-list_at(At, #state{last = Last, next = Next, wanted = Wanted} = State0) ->
-    State = State0#state{wanted = max(At, Wanted)},
+list_at(Time, #state{last = Last, next = Next, wanted = Wanted} = State0) ->
+    At = (Time div ?GRAIN_MS + 1) * ?GRAIN_MS,
+    State = State0#state{wanted = ordsets:add_element(At, Wanted)},
     case max(At, Last + ?LEAST_MS) of
         Sooner when Sooner < Next -> set_timer(Sooner, State);
         _ -> State
     end.
 
 -spec event(#state{}) -> #state{}.
-event(State0) ->
+event(State) ->
     Now = now_ms(),
-    #state{wanted = Wanted} = State = list_at(Now, State0),
-    State#state{wanted = max(Wanted, Now + ?SETTLE_MS)}.
+    list_at(Now + ?SETTLE_MS, list_at(Now, State)).
 
 -spec set_timer(integer(), #state{}) -> #state{}.
 set_timer(Next, #state{timer = Timer} = State) ->

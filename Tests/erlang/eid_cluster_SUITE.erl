@@ -13,10 +13,12 @@
          a_node_that_is_not_distributed_yet/1, what_is_left_out/1,
          a_container_that_is_gone_is_not_tried/1,
          an_absent_node_is_tried_less_and_less/1,
-         a_lost_connection_is_made_again/1, bad_lists/1,
+         a_lost_connection_is_made_again/1,
+         a_restart_while_it_rests_is_not_hammered/1, bad_lists/1,
          a_daemon_that_hangs_holds_up_no_other/1,
          an_event_brings_a_list/1, a_flood_of_events/1,
          events_are_refused/1, events_that_never_begin/1,
+         each_list_that_is_wanted_comes/1,
          nothing_is_kept_of_containers/1, many_containers/1,
          when_atoms_run_out/1]).
 
@@ -31,9 +33,11 @@ all() ->
      a_remote_shell_joins_nothing, a_node_that_is_not_distributed_yet,
      what_is_left_out, a_container_that_is_gone_is_not_tried,
      an_absent_node_is_tried_less_and_less, a_lost_connection_is_made_again,
-     bad_lists, a_daemon_that_hangs_holds_up_no_other,
+     a_restart_while_it_rests_is_not_hammered, bad_lists,
+     a_daemon_that_hangs_holds_up_no_other,
      an_event_brings_a_list, a_flood_of_events, events_are_refused,
-     events_that_never_begin, nothing_is_kept_of_containers,
+     events_that_never_begin, each_list_that_is_wanted_comes,
+     nothing_is_kept_of_containers,
      many_containers, when_atoms_run_out].
 
 init_per_suite(Config) ->
@@ -264,11 +268,44 @@ a_lost_connection_is_made_again(Config) ->
                     end),
     until_connected(A, B).
 
+%% A node whose connections do not last rests longer each time. Its container is
+%% started again meanwhile, at another port, and its node needs long to boot.
+a_restart_while_it_rests_is_not_hammered(Config) ->
+    {Daemon, Host, B} = listed_node(Config),
+    Stream = stream(Daemon),
+    A = joining([Host], [{interval, 3600000}]),
+    Stream1 = Stream(),
+    eid_peers:until(fun() -> events(A, Host) end),
+    Node = maps:get(node, B),
+    %% After the last of these it rests for 8 s.
+    _ = [begin
+             until_connected(A, B),
+             timer:sleep(100),
+             true = eid_peers:call(A, erlang, disconnect_node, [Node]),
+             eid_peers:until(fun() -> not eid_peers:is_up(A, B) end)
+         end || _ <- lists:seq(1, 4)],
+    until_connected(A, B),
+    ok = eid_peers:stop(B),
+    eid_peers:until(fun() -> not eid_peers:is_up(A, B) end),
+    Ports = ["{\"IP\":\"0.0.0.0\",\"PrivatePort\":",
+             integer_to_list(eid_peers:port()),
+             ",\"PublicPort\":65535,\"Type\":\"tcp\"}"],
+    ok = eid_daemon:set(Daemon, list,
+                        list([eid_daemon:listed(proplists:get_value(id, Config),
+                                                #{ports => Ports})])),
+    Lookups = lookups(Daemon),
+    Stream1 ! {send, "7\r\nanythin\r\n"},
+    timer:sleep(6000),
+    Tries = lookups(Daemon) - Lookups,
+    {tries, true, _} = {tries, Tries >= 1 andalso Tries =< 5, Tries},
+    ok.
+
 nothing_is_kept_of_containers(Config) ->
     Daemon = proplists:get_value(daemon, Config),
     Host = proplists:get_value(host, Config),
     A = joining([Host]),
     eid_peers:await_log(A, "0 containers on 1 of 1 host"),
+    eid_peers:await_log(A, "no stream of Docker's events"),
     Kept = eid_peers:kept(A),
     _ = [begin
              Ids = [eid_daemon:container() || _ <- lists:seq(1, 20)],
@@ -462,6 +499,32 @@ events_that_never_begin(Config) ->
                         "in time\\)"),
     false = events(A, Host),
     ok.
+
+%% Whatever else is wanted before and after.
+each_list_that_is_wanted_comes(Config) ->
+    {Daemon, Host, _B} = listed_node(Config),
+    Stream = stream(Daemon),
+    A = joining([Host], [{interval, 3600000}]),
+    _ = Stream(),
+    eid_peers:until(fun() -> events(A, Host) end),
+    timer:sleep(2500),
+    Lists = lists_asked(Daemon),
+    eid_peers:run(A, fun() ->
+                             Pid = host_process(),
+                             [eid_cluster_host:list_after(Pid, Milliseconds)
+                              || Milliseconds <- [60000, 0, 1500, 4000]]
+                     end),
+    eid_peers:until(fun() -> lists_asked(Daemon) >= Lists + 3 end, 12000),
+    timer:sleep(2500),
+    true = lists_asked(Daemon) =< Lists + 4,
+    ok.
+
+host_process() ->
+    {links, Links} = process_info(whereis(eid_cluster), links),
+    [Pid] = [Pid || Pid <- Links,
+                    proc_lib:translate_initial_call(Pid)
+                        =:= {eid_cluster_host, init, 1}],
+    Pid.
 
 %% ---------------------------------------------------------------------
 %% Helpers
