@@ -11,7 +11,7 @@
 
 -export([start_link/0, register_node/2, register_node/3,
          listen_port_please/2, address_please/3, port_please/2,
-         port_please/3, names/0, names/1, look_up/2, look_up/3, list/2,
+         port_please/3, names/0, names/1, look_up/2, look_up/4, list/2,
          open_events/3]).
 
 %% The version of the distribution handshake that all of OTP 25 to 29 speak.
@@ -83,14 +83,8 @@ port_please(Name, Host, Timeout) ->
 look_up(Name, Host) ->
     look_up(Name, Host, called(Host), setup_time()).
 
-%% As port_please/2, for who knows how the host at Ip is called, and tells of a
-%% failure himself.
--spec look_up(string(), inet:ip_address(), inet:hostname()) ->
-          {port, inet:port_number(), pos_integer()}
-              | {error, {atom(), string()}}.
-look_up(Name, Ip, Host) ->
-    look_up(Name, Ip, Host, setup_time()).
-
+%% As port_please/3, for who knows how the host at Address is called, and tells
+%% of a failure himself.
 -spec look_up(string(), inet:hostname() | inet:ip_address(),
               inet:hostname() | undefined, timeout()) ->
           {port, inet:port_number(), pos_integer()}
@@ -150,7 +144,7 @@ lookup(docker, Name, Address, Host, Timeout) ->
 -spec unresolved(inet:posix()) -> {inet:posix(), string()}.
 unresolved(Reason) ->
     {Reason, "the host's name does not resolve ("
-     ++ inet:format_error(Reason) ++ ")"}.
+     ++ eid_report:reason(Reason) ++ ")"}.
 
 %% The containers of the host that run and have Label: for eid_cluster, which
 %% asks the same daemons.
@@ -193,7 +187,7 @@ open_events(Host, Label, Deadline) ->
                     end
             end;
         {error, Reason} ->
-            {error, inet:format_error(Reason)}
+            {error, eid_report:reason(Reason)}
     end.
 
 %% A host that goes without a word is noticed by keepalive, at last; by the
@@ -211,10 +205,10 @@ open_events(Ip, Port, Request, Deadline) ->
                     {ok, gen_tcp, Socket};
                 {error, Reason} ->
                     ok = gen_tcp:close(Socket),
-                    {error, inet:format_error(Reason)}
+                    {error, eid_report:reason(Reason)}
             end;
         {error, Reason} ->
-            {error, inet:format_error(Reason)}
+            {error, eid_report:reason(Reason)}
     end.
 
 %% Milliseconds that a carrier has for the setup of a connection, less some:

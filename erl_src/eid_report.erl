@@ -11,7 +11,7 @@
 
 -export([connect_failed/4, connect_failed_more/3,
          connect_failed_others/4, connected_again/3, refused/3, refused_more/1,
-         log/1, line/1, warning/2, error/2, format/1, load_all/0]).
+         log/1, line/1, warning/2, error/2, format/1, reason/1, load_all/0]).
 -export([cluster_found/4, cluster_host_fails/4, cluster_host_answers/4,
          cluster_no_events/4, cluster_unreachable/5]).
 
@@ -190,6 +190,18 @@ error(Event, Sentence) ->
 -spec format(logger:report()) -> {io:format(), [term()]}.
 format(#{text := Text}) ->
     {"eid: ~ts", [Text]}.
+
+%% An error of a socket or of the resolver, in words.
+-spec reason(term()) -> string().
+reason(timeout) ->
+    "no answer in time";
+reason(Reason) ->
+    case inet:format_error(Reason) of
+        "unknown POSIX error" ++ _ ->
+            lists:flatten(io_lib:format("~0tp", [Reason]));
+        Text ->
+            lists:flatten(Text)
+    end.
 
 %% Loads what logger needs for an event of ours, by formatting one.
 -spec load_all() -> ok.

@@ -271,7 +271,7 @@ refused(Peer, {handshake_packet_too_long, _}, _Reason) ->
                        "its first bytes are not those of an Erlang node; "
                        "something else connects to this port");
 refused(Peer, {Error, _}, _Reason) ->
-    eid_refusals:note(Peer, Error, inet:format_error(Error));
+    eid_refusals:note(Peer, Error, eid_report:reason(Error));
 refused(Peer, {_, _, none}, Reason) ->
     eid_refusals:note(Peer, bad_handshake,
                        io_lib:format("what it sent is not the handshake of "
@@ -288,7 +288,8 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
     _ = put({?MODULE, start}, Start),
     {Name, Host} = split(Node, LongOrShortNames),
     Timer = dist_util:start_timer(SetupTime),
-    {Ip, Port, Version} = find(Node, Name, Host),
+    {Ip, Port, Version} = find(Node, Name, Host,
+                               now_ms() + time_below(SetupTime)),
     dist_util:reset_timer(Timer),
     %% Just below dist_util's own timer, so that the reason can be told.
     Options = connect_options(),
@@ -395,7 +396,7 @@ connect_sentence(Peer, handshake_packet_too_long) ->
     [eid_socket:format(Peer),
      " is not an Erlang node: what it sent is no handshake"];
 connect_sentence(Peer, Reason) ->
-    [eid_socket:format(Peer), ": ", inet:format_error(Reason)].
+    [eid_socket:format(Peer), ": ", eid_report:reason(Reason)].
 
 -spec failed(node(), eid_failures:step(), term(), iodata()) -> ok.
 failed(Node, Step, Reason, Sentence) ->
@@ -403,17 +404,17 @@ failed(Node, Step, Reason, Sentence) ->
     eid_telemetry:connect_ended(Node, get({?MODULE, start}),
                                 {error, Step, Reason}).
 
-%% Where Node is reached, by the epmd module.
--spec find(node(), string(), string()) ->
+%% Where Node is reached, by the epmd module, until the time Ends.
+-spec find(node(), string(), string(), integer()) ->
           {inet:ip_address(), inet:port_number(), pos_integer()}
               | no_return().
-find(Node, Name, Host) ->
+find(Node, Name, Host, Ends) ->
     Epmd = epmd_module(),
-    case find_address(Epmd, Name, Host, [inet, inet6]) of
+    case find_address(Epmd, Name, Host, Ends) of
         {ok, Ip, Port, Version} ->
             {Ip, Port, Version};
         {ok, Ip} when Epmd =:= eid_epmd ->
-            case eid_epmd:look_up(Name, Ip, Host) of
+            case eid_epmd:look_up(Name, Ip, Host, max(1, left(Ends))) of
                 {port, Port, Version} ->
                     {Ip, Port, Version};
                 {error, {Reason, Sentence}} ->
@@ -436,22 +437,44 @@ find(Node, Name, Host) ->
             failed(
               Node, resolve, Reason,
               io_lib:format("the host ~ts does not resolve (~ts)",
-                            [Host, inet:format_error(Reason)])),
+                            [Host, eid_report:reason(Reason)])),
             ?shutdown(Node)
     end.
 
--spec find_address(module(), string(), string(), [inet | inet6]) ->
+%% A resolver may wait for longer than dist_util's timer, which would end this
+%% process without a word: so another one waits for it.
+-spec find_address(module(), string(), string(), integer()) ->
           {ok, inet:ip_address()}
               | {ok, inet:ip_address(), inet:port_number(), pos_integer()}
               | {error, term()}.
-find_address(Epmd, Name, Host, [Family | Families]) ->
+find_address(Epmd, Name, Host, Ends) ->
+    Setup = self(),
+    Tag = make_ref(),
+    Pid = spawn_opt(fun() ->
+                            Setup ! {Tag, address(Epmd, Name, Host,
+                                                  [inet, inet6])}
+                    end, [link, {priority, max}]),
+    receive
+        {Tag, Found} ->
+            Found
+    after left(Ends) ->
+            unlink(Pid),
+            exit(Pid, kill),
+            {error, timeout}
+    end.
+
+-spec address(module(), string(), string(), [inet | inet6]) ->
+          {ok, inet:ip_address()}
+              | {ok, inet:ip_address(), inet:port_number(), pos_integer()}
+              | {error, term()}.
+address(Epmd, Name, Host, [Family | Families]) ->
     Found = case exports(Epmd, address_please, 3) of
                 true -> Epmd:address_please(Name, Host, Family);
                 false -> erl_epmd:address_please(Name, Host, Family)
             end,
     case {Found, Families} of
         {{error, _} = Error, []} -> Error;
-        {{error, _}, _} -> find_address(Epmd, Name, Host, Families);
+        {{error, _}, _} -> address(Epmd, Name, Host, Families);
         _ -> Found
     end.
 
@@ -569,6 +592,15 @@ recv(Socket, Timeout) ->
 -spec time_below(non_neg_integer()) -> non_neg_integer().
 time_below(SetupTime) ->
     SetupTime - min(200, SetupTime div 10).
+
+%% In milliseconds, of the clock that nobody sets.
+-spec now_ms() -> integer().
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+-spec left(integer()) -> non_neg_integer().
+left(Ends) ->
+    max(0, Ends - now_ms()).
 
 -spec remote_address(eid_socket:socket(), node()) -> #net_address{}.
 remote_address(Socket, Node) ->

@@ -12,7 +12,8 @@
          an_answer_cut_anywhere/1, wrong_names_are_not_asked_for/1,
          the_request/1, no_daemon/1, a_daemon_that_does_not_accept/1,
          a_slow_answer_in_time_is_good/1, answers_without_end/1,
-         setuptime_is_a_deadline_too/1,
+         setuptime_is_a_deadline_too/1, a_resolver_that_says_nothing/1,
+         a_slow_resolver_and_a_silent_daemon/1,
          a_silent_daemon_holds_up_nobody_else/1,
          a_new_published_port_is_found/1, containers_by_name/1,
          a_hundred_lookups_at_once/1]).
@@ -33,6 +34,7 @@ all() ->
      wrong_names_are_not_asked_for, the_request, no_daemon,
      a_daemon_that_does_not_accept, a_slow_answer_in_time_is_good,
      answers_without_end, setuptime_is_a_deadline_too,
+     a_resolver_that_says_nothing, a_slow_resolver_and_a_silent_daemon,
      a_silent_daemon_holds_up_nobody_else, a_new_published_port_is_found,
      containers_by_name, a_hundred_lookups_at_once].
 
@@ -457,6 +459,80 @@ setuptime_is_a_deadline_too(_Config) ->
                                   ".*no answer came in time"]),
     [_] = eid_peers:logged(C, "."),
     eid_peers:until(fun() -> ports(C) =:= Ports end).
+
+%% The setup's time ends before the resolver gives up.
+a_resolver_that_says_nothing(Config) ->
+    {ok, Server} = gen_udp:open(0, [{ip, {127, 0, 0, 1}}]),
+    C = resolving_node(Config, Server),
+    Processes = processes(C),
+    false = eid_peers:call(C, net_kernel, connect_node,
+                           [node_name("c0ffee00c0ff", "slow.example")]),
+    [_] = eid_peers:await_log(C, "cannot connect to c0ffee00c0ff@slow.example"
+                              ": the host slow.example does not resolve "
+                              "\\(no answer in time"),
+    [_] = eid_peers:logged(C, "."),
+    %% That which counts failures has come.
+    eid_peers:until(fun() -> processes(C) =:= Processes + 1 end),
+    ok = gen_udp:close(Server).
+
+%% What the resolver has taken of the setup's time is not there for the lookup.
+a_slow_resolver_and_a_silent_daemon(Config) ->
+    Host = eid_peers:host(),
+    {ok, Server} = gen_udp:open(0, [binary, {ip, {127, 0, 0, 1}},
+                                    {active, false}]),
+    C = resolving_node(Config, Server),
+    Daemon = eid_daemon:start(Host),
+    Container = eid_daemon:container(),
+    ok = eid_daemon:set(Daemon, Container,
+                        fun(Socket) -> closed = wait_closed(Socket) end),
+    Self = self(),
+    Connect = fun() ->
+                      Self ! eid_peers:call(C, net_kernel, connect_node,
+                                            [node_name(Container,
+                                                       "slow.example")])
+              end,
+    _ = spawn_link(Connect),
+    {ok, {From, Port, Query}} = gen_udp:recv(Server, 0),
+    timer:sleep(1000),
+    ok = gen_udp:send(Server, From, Port,
+                      dns_answer(Query, eid_peers:address(Host))),
+    receive false -> ok end,
+    [_] = eid_peers:await_log(C, ["cannot connect to ", Container, "@slow.*",
+                                  "no answer came in time"]),
+    [_] = eid_peers:logged(C, "."),
+    ok = gen_udp:close(Server).
+
+%% A node that asks this name server alone.
+resolving_node(Config, Server) ->
+    {ok, Port} = inet:port(Server),
+    File = filename:join(proplists:get_value(priv_dir, Config),
+                         lists:concat(["inetrc", Port])),
+    ok = file:write_file(File,
+                         [io_lib:format("~p.~n", [Line])
+                          || Line <- [{resolv_conf, ""}, {hosts_file, ""},
+                                      {lookup, [dns]}, {timeout, 20000},
+                                      {retry, 1},
+                                      {nameserver, {127, 0, 0, 1}, Port}]]),
+    eid_peers:start(#{name => "c",
+                      kernel => [{eid_lookup, docker},
+                                 {docker_daemon_port, eid_daemon:port()},
+                                 {eid_lookup_timeout, 60000},
+                                 {net_setuptime, 3}, {inetrc, File}]}).
+
+dns_answer(Query, Ip) ->
+    {ok, Message} = inet_dns:decode(Query),
+    [Question] = inet_dns:msg(Message, qdlist),
+    Answer = inet_dns:make_rr([{domain, inet_dns:dns_query(Question, domain)},
+                               {type, a}, {class, in}, {ttl, 60},
+                               {data, Ip}]),
+    inet_dns:encode(
+      inet_dns:make_msg([{header, inet_dns:make_header(
+                                    inet_dns:msg(Message, header),
+                                    [{qr, true}, {ra, true}])},
+                         {qdlist, [Question]}, {anlist, [Answer]}])).
+
+processes(Peer) ->
+    length(eid_peers:call(Peer, erlang, processes, [])).
 
 %% Six connects to a daemon that says nothing; the node talks to the one it is
 %% connected to, and connects to another one meanwhile.
