@@ -189,16 +189,14 @@ is_allowed(docker_cert_path, Path) ->
 is_allowed(docker_tls_name, Name) ->
     Name =:= undefined orelse is_text(Name);
 is_allowed(docker_hosts, Hosts) ->
-    is_list(Hosts) andalso lists:all(fun is_docker_host/1, Hosts);
+    all(fun is_docker_host/1, Hosts);
 is_allowed(eid_lookup, Lookup) ->
     lists:member(Lookup, [docker, direct, loopback]);
 is_allowed(eid_lookup_timeout, Milliseconds) ->
     is_integer(Milliseconds) andalso Milliseconds >= 1
         andalso Milliseconds =< 120000;
 is_allowed(eid_allow, Networks) ->
-    Networks =:= all
-        orelse (is_list(Networks)
-                andalso lists:all(fun eid_allow:is_network/1, Networks));
+    Networks =:= all orelse all(fun eid_allow:is_network/1, Networks);
 is_allowed(Limit, Count) when Limit =:= eid_handshake_limit;
                               Limit =:= eid_handshake_source_limit ->
     is_integer(Count) andalso Count >= 1;
@@ -216,9 +214,9 @@ is_allowed(Size, Bytes) ->
         andalso Bytes =< ?MAX_TUNING_BYTES.
 
 -spec is_docker_host(term()) -> boolean().
-is_docker_host({Host, Options}) when is_list(Options) ->
+is_docker_host({Host, Options}) ->
     is_text(Host)
-        andalso lists:all(
+        andalso all(
                   fun({port, Port}) -> is_allowed(docker_daemon_port, Port);
                      ({tls, Tls}) -> is_allowed(docker_tls, Tls);
                      ({cert_path, Path}) -> is_allowed(docker_cert_path, Path);
@@ -227,6 +225,13 @@ is_docker_host({Host, Options}) when is_list(Options) ->
                   end, Options);
 is_docker_host(_) ->
     false.
+
+%% Whether it is a list, with an end, of nothing else.
+-spec all(fun((term()) -> boolean()), term()) -> boolean().
+all(Is, [Value | Values]) ->
+    Is(Value) andalso all(Is, Values);
+all(_Is, Rest) ->
+    Rest =:= [].
 
 -spec is_text(term()) -> boolean().
 is_text(Text) ->
