@@ -19,6 +19,7 @@
 -spec look_up() -> no_return().
 look_up() ->
     [Name, Host] = init:get_plain_arguments(),
+    in_unicode(),
     case eid_epmd:look_up(Name, Host) of
         {port, Port, _Version} ->
             io:format("ok ~w~n", [Port]);
@@ -35,6 +36,7 @@ look_up() ->
 -spec list() -> no_return().
 list() ->
     [Host, Address, Digits] = init:get_plain_arguments(),
+    in_unicode(),
     {ok, Ip} = inet:parse_address(Address),
     case eid_settings:daemon(Host, Ip) of
         #{tls := false, port := Port} ->
@@ -60,7 +62,8 @@ list(Ip, Host, Daemon, Request) ->
 %% NODE MODULE FUNCTION ARGUMENT...: prints what the call returns.
 -spec rpc() -> no_return().
 rpc() ->
-    [Text, Module, Function | Arguments] = init:get_plain_arguments(),
+    [Text, Module, Function | Arguments] = plain_arguments(),
+    in_unicode(),
     Node = connect(Text),
     case arguments(Arguments) of
         {ok, Terms} ->
@@ -83,6 +86,7 @@ top() ->
 -spec way_back() -> no_return().
 way_back() ->
     [Text, Name, Host] = init:get_plain_arguments(),
+    in_unicode(),
     Peer = connect(Text),
     Line = try erpc:call(Peer, eid_epmd, look_up, [Name, Host],
                          ?CALL_MS) of
@@ -136,11 +140,40 @@ address(Peer, Name, Host, Family) ->
     erpc:call(Peer, eid_epmd, address_please, [Name, Host, Family],
               ?CALL_MS).
 
+%% Without a locale that says otherwise, as in containers, OTP takes arguments
+%% for Latin-1, and would print no other characters.
+-spec plain_arguments() -> [string()].
+plain_arguments() ->
+    Arguments = init:get_plain_arguments(),
+    case file:native_name_encoding() of
+        utf8 -> Arguments;
+        latin1 -> [from_utf8(Argument) || Argument <- Arguments]
+    end.
+
+-spec from_utf8(string()) -> string().
+from_utf8(Argument) ->
+    try unicode:characters_to_list(list_to_binary(Argument)) of
+        Text when is_list(Text) -> Text;
+        _ -> Argument
+    catch
+        %% It is no longer bytes.
+        error:badarg -> Argument
+    end.
+
+-spec in_unicode() -> ok.
+in_unicode() ->
+    lists:foreach(fun(Device) ->
+                          _ = io:setopts(Device, [{encoding, unicode}])
+                  end, [standard_io, standard_error]).
+
 -spec connect(string()) -> node() | no_return().
 connect(Text) ->
     Node = list_to_atom(Text),
     case net_kernel:connect_node(Node) of
         true ->
+            %% What follows tells of its failures itself; that nobody reads
+            %% its output any more would be told at length.
+            ok = logger:set_primary_config(level, none),
             Node;
         _ ->
             %% The log says why, where the carrier does, and first.
@@ -154,8 +187,7 @@ connect(Text) ->
 call(Node, Module, Function, Arguments) ->
     try erpc:call(Node, Module, Function, Arguments) of
         Result ->
-            io:format("~tp~n", [Result]),
-            halt(0)
+            print(Result)
     catch
         error:{erpc, Reason} ->
             fail("the call came to nothing: ~tp", [Reason]);
@@ -167,6 +199,15 @@ call(Node, Module, Function, Arguments) ->
             failed(Module, Function, Arguments, exit, Reason);
         throw:Value ->
             failed(Module, Function, Arguments, throw, Value)
+    end.
+
+-spec print(term()) -> no_return().
+print(Result) ->
+    try io:format("~tp~n", [Result]) of
+        ok -> halt(0)
+    catch
+        %% Nobody reads any more.
+        error:_ -> halt(1)
     end.
 
 -spec failed(module(), atom(), [term()], error | exit | throw, term()) ->

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
 /// Standard output and standard error.
 enum Output {
+  private static let failure = Atomic<Int32>(0)
+
+  /// The `errno` of the last write that failed; 0 where none has.
+  static var failureNumber: Int32 { failure.load(ordering: .relaxed) }
+
   static func line(_ text: String) { write(STDOUT_FILENO, text + "\n") }
 
   static func text(_ text: String) { write(STDOUT_FILENO, text) }
@@ -18,7 +24,9 @@ enum Output {
         unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
       }
       if written < 0 {
-        if errno == EINTR { continue }
+        let number = errno
+        if number == EINTR { continue }
+        failure.store(number, ordering: .relaxed)
         return
       }
       rest = rest.dropFirst(written)

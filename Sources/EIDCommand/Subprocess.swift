@@ -8,11 +8,13 @@ enum Subprocess {
   /// The program that runs, and what ends it, for ``passOn``.
   private static let running = Atomic<pid_t>(0)
   private static let endingSignal = Atomic<Int32>(SIGTERM)
+  private static let ignored = [SIGINT, SIGQUIT, SIGPIPE]
   /// The last signal that was passed on.
   private static let passed = Atomic<Int32>(0)
 
   /// posix_spawn(3) and waitpid(2). Ctrl-C is left to the program; a signal that would end
-  /// this one ends the program, so that what was made for it can be taken away.
+  /// this one ends the program, so that what was made for it can be taken away. Where nobody
+  /// reads what this one writes, ``Output`` fails, and no signal comes.
   ///
   /// - Parameter ending: the signal that ends the program.
   /// - Returns: its exit status; 128 and the signal's number where a signal has ended it.
@@ -28,7 +30,7 @@ enum Subprocess {
       guard unsafe Glibc.pipe(&pipe) == 0 else { throw failed(program, errno) }
       for descriptor in pipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
-    for signal in [SIGINT, SIGQUIT] { _ = Glibc.signal(signal, SIG_IGN) }
+    for signal in ignored { _ = Glibc.signal(signal, SIG_IGN) }
     endingSignal.store(ending, ordering: .sequentiallyConsistent)
     for signal in [SIGTERM, SIGHUP] { _ = Glibc.signal(signal, passOn) }
     let pid: pid_t
@@ -77,7 +79,7 @@ enum Subprocess {
     }
     if let output { unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
     unsafe sigemptyset(&defaults)
-    for signal in [SIGINT, SIGQUIT] { unsafe sigaddset(&defaults, signal) }
+    for signal in ignored { unsafe sigaddset(&defaults, signal) }
     unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
     var pid: pid_t = 0

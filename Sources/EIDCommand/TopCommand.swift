@@ -63,7 +63,14 @@ struct TopCommand: ParsableCommand {
         } else if !once || earlier != nil {
           show(sample, since: earlier, target, isLive: isLive)
         }
-        return true
+        return Output.failureNumber == 0
+      }
+      switch Output.failureNumber {
+      case 0: break
+      // As if the signal had ended it.
+      case EPIPE: throw ExitCode(128 + SIGPIPE)
+      case let number:
+        throw CommandFailure("cannot write: \(unsafe String(cString: strerror(number)))")
       }
       if status != 0 { throw ExitCode(status) }
     }
