@@ -72,7 +72,7 @@ struct Diagnosis {
 
   private mutating func resolve(_ name: NodeName) -> IPAddress? {
     do throws(Resolver.Failure) {
-      let address = try Resolver.address(of: name.host)
+      let address = try Resolver.address(of: name.host, milliseconds: timeout)
       note(.host, .ok("\(address)"))
       return address
     } catch {

@@ -62,7 +62,7 @@ struct NamesCommand: ParsableCommand {
   ) throws(CommandFailure) -> [ListedContainer] {
     let address: IPAddress
     do throws(Resolver.Failure) {
-      address = try Resolver.address(of: host)
+      address = try Resolver.address(of: host, milliseconds: lookup.timeout)
     } catch {
       throw CommandFailure(error.sentence)
     }
