@@ -128,9 +128,11 @@ list(#state{cluster = Cluster, host = Host, interval = Interval,
                [] -> Regular
            end,
     State = set_timer(Next, State0#state{last = Began, wanted = Later}),
-    case Result of
-        {ok, _} -> maybe_open(State);
-        {error, _} -> State
+    case {Result, State} of
+        {{ok, _}, _} -> maybe_open(State);
+        %% A host that lost its power leaves a stream in which nothing comes.
+        {_, #state{stream = #stream{head = open}}} -> stream_ended("", State);
+        _ -> State
     end.
 
 -spec ask(#state{}) ->

@@ -45,12 +45,20 @@ read() ->
     end.
 
 %% One that is empty is as good as none: so they can be switched off in docker
-%% run as well.
+%% run as well. Without a locale, as in containers, OTP gives the bytes.
 -spec variable(string()) -> string() | none.
 variable(Name) ->
-    case os:getenv(Name, "") of
-        "" -> none;
-        Value -> Value
+    case {os:getenv(Name, ""), file:native_name_encoding()} of
+        {"", _} -> none;
+        {Value, utf8} -> Value;
+        {Bytes, latin1} -> from_utf8(Bytes)
+    end.
+
+-spec from_utf8(string()) -> string().
+from_utf8(Bytes) ->
+    case unicode:characters_to_list(list_to_binary(Bytes)) of
+        Value when is_list(Value) -> Value;
+        _ -> Bytes
     end.
 
 -spec read_setting(term()) -> cluster() | {error, string()}.

@@ -8,8 +8,9 @@
          init_per_testcase/2, end_per_testcase/2]).
 
 -export([off_by_default/1, listed_nodes_are_joined/1,
-         by_the_environment/1, by_name/1, the_requests/1,
-         a_hostile_label_is_one_label/1, a_remote_shell_joins_nothing/1,
+         by_the_environment/1, a_label_without_a_locale/1, by_name/1,
+         the_requests/1, a_hostile_label_is_one_label/1,
+         a_remote_shell_joins_nothing/1,
          a_node_that_is_not_distributed_yet/1, what_is_left_out/1,
          a_container_that_is_gone_is_not_tried/1,
          an_absent_node_is_tried_less_and_less/1,
@@ -18,6 +19,7 @@
          a_daemon_that_hangs_holds_up_no_other/1,
          an_event_brings_a_list/1, a_flood_of_events/1,
          events_are_refused/1, events_that_never_begin/1,
+         a_stream_without_its_daemon/1,
          each_list_that_is_wanted_comes/1,
          nothing_is_kept_of_containers/1, many_containers/1,
          when_atoms_run_out/1]).
@@ -28,16 +30,17 @@ suite() ->
     [{timetrap, {seconds, 90}}].
 
 all() ->
-    [off_by_default, listed_nodes_are_joined, by_the_environment, by_name,
-     the_requests, a_hostile_label_is_one_label,
+    [off_by_default, listed_nodes_are_joined, by_the_environment,
+     a_label_without_a_locale, by_name, the_requests,
+     a_hostile_label_is_one_label,
      a_remote_shell_joins_nothing, a_node_that_is_not_distributed_yet,
      what_is_left_out, a_container_that_is_gone_is_not_tried,
      an_absent_node_is_tried_less_and_less, a_lost_connection_is_made_again,
      a_restart_while_it_rests_is_not_hammered, bad_lists,
      a_daemon_that_hangs_holds_up_no_other,
      an_event_brings_a_list, a_flood_of_events, events_are_refused,
-     events_that_never_begin, each_list_that_is_wanted_comes,
-     nothing_is_kept_of_containers,
+     events_that_never_begin, a_stream_without_its_daemon,
+     each_list_that_is_wanted_comes, nothing_is_kept_of_containers,
      many_containers, when_atoms_run_out].
 
 init_per_suite(Config) ->
@@ -94,6 +97,22 @@ by_the_environment(Config) ->
     until_connected(A, B),
     #{interval := 10000, hosts := #{Host := _, "127.0.0.1" := _}} =
         eid_peers:call(A, eid_cluster, info, []),
+    ok.
+
+%% As containers are, whose node takes what is in the environment for Latin-1.
+a_label_without_a_locale(Config) ->
+    {Daemon, Host, B} = listed_node(Config),
+    A = eid_peers:start(#{name => "a", kernel => kernel(),
+                          env => [{"LC_ALL", "C"}]}),
+    Bytes = binary_to_list(<<"k=\x{f6}\x{20ac}"/utf8>>),
+    true = eid_peers:call(A, os, putenv, ["EID_CLUSTER_LABEL", Bytes]),
+    true = eid_peers:call(A, os, putenv, ["EID_CLUSTER_HOSTS", Host]),
+    {ok, _} = eid_peers:call(A, application, ensure_all_started, [eid]),
+    until_connected(A, B),
+    #{label := "k=\x{f6}\x{20ac}"} = eid_peers:call(A, eid_cluster, info, []),
+    [<<"GET /containers/json?filters=%7B%22label%22%3A%5B%22"
+       "k%3D%C3%B6%E2%82%AC%22%5D%7D HTTP/1.1">> | _] =
+        [Line || <<"GET /containers/json", _/binary>> = Line <- lines(Daemon)],
     ok.
 
 by_name(Config) ->
@@ -498,6 +517,24 @@ events_that_never_begin(Config) ->
     eid_peers:await_log(A, "no stream of Docker's events \\(no answer came "
                         "in time\\)"),
     false = events(A, Host),
+    ok.
+
+%% A host that loses its power says no goodbye: the connection seems to be there
+%% when its daemon answers again.
+a_stream_without_its_daemon(Config) ->
+    {Daemon, Host, _B} = listed_node(Config),
+    Stream = stream(Daemon),
+    A = joining([Host]),
+    Stream1 = Stream(),
+    eid_peers:until(fun() -> events(A, Host) end),
+    ok = eid_daemon:set(Daemon, list, ""),
+    eid_peers:await_log(A, "cannot list the containers"),
+    eid_peers:until(fun() -> not events(A, Host) end),
+    ok = eid_daemon:set(Daemon, list, list([])),
+    Stream2 = Stream(),
+    true = Stream2 =/= Stream1 andalso is_process_alive(Stream1),
+    eid_peers:until(fun() -> events(A, Host) end),
+    [] = eid_peers:logged(A, "no stream"),
     ok.
 
 %% Whatever else is wanted before and after.
