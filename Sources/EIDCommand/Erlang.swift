@@ -163,13 +163,10 @@ struct Erlang {
     // is in ERL_FLAGS as well: so it stands in a file, where OTP looks for one.
     var directory: String?
     if Environment["HOME"].flatMap({ Cookie.read("\($0)/.erlang.cookie") }) != cookie {
-      guard let made = FileSystem.makePrivateDirectory() else {
-        throw CommandFailure("cannot make a directory for the cookie, in /dev/shm or /tmp")
-      }
+      guard
+        let made = FileSystem.makePrivateDirectory(with: ".erlang.cookie", Array(cookie.utf8))
+      else { throw CommandFailure("cannot write the cookie to a directory in /dev/shm or /tmp") }
       directory = made
-      guard FileSystem.writePrivate("\(made)/.erlang.cookie", Array(cookie.utf8)) else {
-        throw CommandFailure("cannot write the cookie to \(made)")
-      }
       // With the home directory goes what is looked for in it.
       if Environment["DOCKER_CERT_PATH"] == nil, let home = Environment["HOME"] {
         environment.append("DOCKER_CERT_PATH=\(home)/.docker")

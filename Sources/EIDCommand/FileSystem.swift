@@ -61,24 +61,27 @@ enum FileSystem {
 
   static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
-  /// A directory of its own that only this user may read, for a cookie: mkdtemp(3).
-  static func makePrivateDirectory() -> String? {
+  /// A directory of its own in which a file of this name has these bytes, all of it for this
+  /// user alone, for a cookie: mkdtemp(3).
+  static func makePrivateDirectory(with name: String, _ bytes: [UInt8]) -> String? {
     // Memory first, so that no disk keeps it; Docker gives a container that, even where
-    // all else is read-only.
+    // all else is read-only. It may be full.
     for base in ["/dev/shm", "/tmp"] {
       var template = Array("\(base)/eid.XXXXXX".utf8CString)
-      if unsafe mkdtemp(&template) != nil {
-        return String(
-          decoding: template.dropLast().map(UInt8.init(bitPattern:)),
-          as: UTF8.self
-        )
-      }
+      guard unsafe mkdtemp(&template) != nil else { continue }
+      let made = String(
+        decoding: template.dropLast().map(UInt8.init(bitPattern:)),
+        as: UTF8.self
+      )
+      if writePrivate("\(made)/\(name)", bytes) { return made }
+      unsafe unlink("\(made)/\(name)")
+      unsafe rmdir(made)
     }
     return nil
   }
 
   /// Writes a new file that only this user may read.
-  static func writePrivate(_ path: String, _ bytes: [UInt8]) -> Bool {
+  private static func writePrivate(_ path: String, _ bytes: [UInt8]) -> Bool {
     let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o400)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
