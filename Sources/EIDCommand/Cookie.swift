@@ -29,13 +29,15 @@ struct Cookie: ParsableArguments {
   /// RELEASE_COOKIE, ~/.erlang.cookie; nil where there is none.
   func find(_ own: OwnNode?) throws(CommandFailure) -> String? {
     if let given { return given }
-    if let file {
+    // A file that was named is the one: another cookie would be refused without a word of it.
+    for (file, origin) in [(file, ""), (Environment["EID_COOKIE_FILE"], " (EID_COOKIE_FILE)")] {
+      guard let file else { continue }
       guard let cookie = Self.read(file) else {
-        throw CommandFailure("cannot read a cookie from \(file)")
+        throw CommandFailure("cannot read a cookie from \(file)\(origin)")
       }
       return cookie
     }
-    return Environment["EID_COOKIE_FILE"].flatMap(Self.read) ?? Environment["EID_COOKIE"]
+    return Environment["EID_COOKIE"]
       ?? own?.cookie
       // With a dash it is the entrypoint's: no cookie, but a flag that has none.
       ?? Environment["RELEASE_COOKIE"].flatMap { $0.hasPrefix("-") ? nil : $0 }
