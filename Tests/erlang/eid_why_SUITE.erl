@@ -467,9 +467,12 @@ says(Line, Pattern) ->
     {match, _} = re:run(Line, Pattern),
     ok.
 
-%% Two nodes, the first with telemetry.
+%% Two nodes, the first with telemetry. Without global, which may connect again
+%% what was disconnected.
 measured() ->
-    [A, B] = eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+    [A, B] = eid_peers:start_all([#{name => Name,
+                                    kernel => [{connect_all, false}]}
+                                  || Name <- ["a", "b"]]),
     ok = eid_peers:call(A, ?MODULE, attach, [collect]),
     {A, B}.
 
