@@ -30,7 +30,7 @@ look_up() ->
 
 %% HOST IP REQUEST: asks Docker at HOST, which has that address, as a node
 %% would ask it; the request is in hexadecimal digits. Prints the answer, in
-%% such digits too, as lines `bytes DIGITS', and `end' behind it; or `plain
+%% such digits too, as lines `bytes DIGITS', and `end' behind it; or `plain IP
 %% PORT' where that daemon is asked without TLS, which the command does itself;
 %% or `failed SENTENCE'.
 -spec list() -> no_return().
@@ -38,23 +38,23 @@ list() ->
     [Host, Address, Digits] = init:get_plain_arguments(),
     in_unicode(),
     {ok, Ip} = inet:parse_address(Address),
-    case eid_settings:daemon(Host, Ip) of
-        #{tls := false, port := Port} ->
-            io:format("plain ~w~n", [Port]);
-        #{tls := true} = Daemon ->
-            list(Ip, Host, Daemon, binary:decode_hex(list_to_binary(Digits)))
+    case eid_epmd:daemon(Ip, Host, eid_settings:get(eid_lookup_timeout)) of
+        {ok, Ip, #{tls := false, address := DaemonIp, port := Port}, _Left} ->
+            io:format("plain ~s ~w~n", [inet:ntoa(DaemonIp), Port]);
+        {ok, Ip, Daemon, Left} ->
+            list(Daemon, Ip, Left, binary:decode_hex(list_to_binary(Digits)));
+        {error, {_Reason, Sentence}} ->
+            io:format("failed ~ts~n", [Sentence])
     end,
     halt(0).
 
--spec list(inet:ip_address(), string(), eid_settings:daemon(), binary()) ->
+-spec list(eid_epmd:daemon(), inet:ip_address(), pos_integer(), binary()) ->
           ok.
-list(Ip, Host, Daemon, Request) ->
+list(Daemon, Ip, Deadline, Request) ->
     Print = fun(Bytes) ->
                     io:format("bytes ~s~n", [binary:encode_hex(Bytes)])
             end,
-    case eid_tls_lookup:relay(Ip, Host, Daemon,
-                              eid_settings:get(eid_lookup_timeout), Request,
-                              Print) of
+    case eid_tls_lookup:relay(Daemon, Ip, Deadline, Request, Print) of
         ok -> io:format("end~n");
         {error, {_Reason, Sentence}} -> io:format("failed ~ts~n", [Sentence])
     end.

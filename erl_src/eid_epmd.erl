@@ -12,7 +12,16 @@
 -export([start_link/0, register_node/2, register_node/3,
          listen_port_please/2, address_please/3, port_please/2,
          port_please/3, names/0, names/1, look_up/2, look_up/4, list/2,
-         open_events/3]).
+         open_events/3, daemon/3, within/2]).
+
+-export_type([daemon/0]).
+
+%% With the address that it has.
+-type daemon() :: #{address := inet:ip_address(),
+                    port := inet:port_number(),
+                    tls := boolean(),
+                    cert_path := file:filename(),
+                    tls_name := string() | inet:ip_address()}.
 
 %% The version of the distribution handshake that all of OTP 25 to 29 speak.
 -define(DIST_VERSION, 6).
@@ -126,44 +135,32 @@ lookup(direct, _Name, _Address, _Host, _Timeout) ->
 lookup(loopback, _Name, _Address, _Host, _Timeout) ->
     {ok, listen_port_of_peers()};
 lookup(docker, Name, Address, Host, Timeout) ->
-    case ip_address(Address) of
-        {ok, Ip} ->
-            Deadline = min(Timeout, eid_settings:get(eid_lookup_timeout)),
-            case eid_settings:daemon(Host, Ip) of
-                #{tls := false, port := Port} ->
-                    eid_socket:lookup(Ip, Port, Deadline,
-                                      listen_port_of_peers(), Name);
-                #{tls := true} = Daemon ->
-                    eid_tls_lookup:lookup(Ip, Host, Daemon, Deadline,
-                                          listen_port_of_peers(), Name)
-            end;
-        {error, Reason} ->
-            {error, unresolved(Reason)}
+    Deadline = min(Timeout, eid_settings:get(eid_lookup_timeout)),
+    case daemon(Address, Host, Deadline) of
+        {ok, Ip, #{tls := false} = Daemon, Left} ->
+            eid_socket:lookup(endpoint(Daemon), Ip, Left,
+                              listen_port_of_peers(), Name);
+        {ok, Ip, Daemon, Left} ->
+            eid_tls_lookup:lookup(Daemon, Ip, Left, listen_port_of_peers(),
+                                  Name);
+        {error, _} = Error ->
+            Error
     end.
-
--spec unresolved(inet:posix()) -> {inet:posix(), string()}.
-unresolved(Reason) ->
-    {Reason, "the host's name does not resolve ("
-     ++ eid_report:reason(Reason) ++ ")"}.
 
 %% The containers of the host that run and have Label: for eid_cluster, which
 %% asks the same daemons.
 -spec list(inet:hostname(), string()) ->
           {ok, [eid_socket:container()]} | {error, {atom(), string()}}.
 list(Host, Label) ->
-    case ip_address(Host) of
-        {ok, Ip} ->
-            Deadline = eid_settings:get(eid_lookup_timeout),
-            case eid_settings:daemon(Host, Ip) of
-                #{tls := false, port := Port} ->
-                    eid_socket:list(Ip, Port, Deadline,
-                                    listen_port_of_peers(), Label);
-                #{tls := true} = Daemon ->
-                    eid_tls_lookup:list(Ip, Host, Daemon, Deadline,
-                                        listen_port_of_peers(), Label)
-            end;
-        {error, Reason} ->
-            {error, unresolved(Reason)}
+    case daemon(Host, Host, eid_settings:get(eid_lookup_timeout)) of
+        {ok, Ip, #{tls := false} = Daemon, Left} ->
+            eid_socket:list(endpoint(Daemon), Ip, Left, listen_port_of_peers(),
+                            Label);
+        {ok, Ip, Daemon, Left} ->
+            eid_tls_lookup:list(Daemon, Ip, Left, listen_port_of_peers(),
+                                Label);
+        {error, _} = Error ->
+            Error
     end.
 
 %% A connection on which the host's daemon was asked for a stream of events of
@@ -172,30 +169,26 @@ list(Host, Label) ->
           {ok, gen_tcp, gen_tcp:socket()} | {ok, ssl, ssl:sslsocket()}
               | {error, Sentence :: string()}.
 open_events(Host, Label, Deadline) ->
-    case ip_address(Host) of
-        {ok, Ip} ->
-            case eid_settings:daemon(Host, Ip) of
-                #{tls := false, port := Port} ->
-                    {ok, Request} = eid_socket:events_request(Ip, Port, Label),
-                    open_events(Ip, Port, Request, Deadline);
-                #{tls := true} = Daemon ->
-                    case eid_tls_lookup:open_events(Ip, Host, Daemon, Deadline,
-                                                    listen_port_of_peers(),
-                                                    Label) of
-                        {ok, Tls} -> {ok, ssl, Tls};
-                        {error, {_, Sentence}} -> {error, Sentence}
-                    end
+    case daemon(Host, Host, Deadline) of
+        {ok, _Ip, #{tls := false} = Daemon, Left} ->
+            Endpoint = endpoint(Daemon),
+            {ok, Request} = eid_socket:events_request(Endpoint, Label),
+            open_stream(Endpoint, Request, Left);
+        {ok, Ip, Daemon, Left} ->
+            case eid_tls_lookup:open_events(Daemon, Ip, Left,
+                                            listen_port_of_peers(), Label) of
+                {ok, Tls} -> {ok, ssl, Tls};
+                {error, {_, Sentence}} -> {error, Sentence}
             end;
-        {error, Reason} ->
-            {error, eid_report:reason(Reason)}
+        {error, {_, Sentence}} ->
+            {error, Sentence}
     end.
 
 %% A host that goes without a word is noticed by keepalive, at last; by the
 %% lists much sooner.
--spec open_events(inet:ip_address(), inet:port_number(), binary(),
-                  pos_integer()) ->
+-spec open_stream(eid_socket:endpoint(), binary(), pos_integer()) ->
           {ok, gen_tcp, gen_tcp:socket()} | {error, Sentence :: string()}.
-open_events(Ip, Port, Request, Deadline) ->
+open_stream({Ip, Port}, Request, Deadline) ->
     case gen_tcp:connect(Ip, Port, [binary, {active, false},
                                     {keepalive, true},
                                     {send_timeout, Deadline}], Deadline) of
@@ -209,6 +202,69 @@ open_events(Ip, Port, Request, Deadline) ->
             end;
         {error, Reason} ->
             {error, eid_report:reason(Reason)}
+    end.
+
+%% The host's address, and its daemon, and what of the milliseconds is left.
+%% Host is how it is called, undefined where that is not known.
+-spec daemon(inet:hostname() | inet:ip_address(),
+             inet:hostname() | undefined, pos_integer()) ->
+          {ok, inet:ip_address(), daemon(), pos_integer()}
+              | {error, {inet:posix() | timeout, string()}}.
+daemon(Address, Host, Milliseconds) ->
+    case ip_address(Address) of
+        {ok, Ip} ->
+            Daemon = eid_docker_setting:daemon(Host, Ip),
+            Begun = erlang:monotonic_time(millisecond),
+            case daemon_address(Daemon, Milliseconds) of
+                {ok, DaemonIp} ->
+                    Ended = erlang:monotonic_time(millisecond),
+                    {ok, Ip, Daemon#{address := DaemonIp},
+                     max(1, Milliseconds - (Ended - Begun))};
+                {error, Reason} ->
+                    {error, {Reason, unresolved(daemon_name(Daemon), Reason)}}
+            end;
+        {error, Reason} ->
+            {error, {Reason, unresolved("the host's name", Reason)}}
+    end.
+
+%% A daemon may have an address of its own, which may be a name. It is resolved
+%% in a process of its own: a resolver waits for as long as it likes.
+-spec daemon_address(eid_docker_setting:daemon(), pos_integer()) ->
+          {ok, inet:ip_address()} | {error, inet:posix() | timeout}.
+daemon_address(#{address := Ip}, _Milliseconds) when is_tuple(Ip) ->
+    {ok, Ip};
+daemon_address(#{address := Name}, Milliseconds) ->
+    within(Milliseconds, fun() -> ip_address(Name) end).
+
+-spec daemon_name(eid_docker_setting:daemon()) -> string().
+daemon_name(#{address := Name}) ->
+    lists:flatten(io_lib:format("the name ~ts of its Docker daemon "
+                                "(docker_hosts)", [Name])).
+
+-spec unresolved(string(), inet:posix() | timeout) -> string().
+unresolved(What, Reason) ->
+    What ++ " does not resolve (" ++ eid_report:reason(Reason) ++ ")".
+
+-spec endpoint(daemon()) -> eid_socket:endpoint().
+endpoint(#{address := Ip, port := Port}) ->
+    {Ip, Port}.
+
+%% What Fun returns, or an error where it takes longer. It is run in another
+%% process.
+-spec within(non_neg_integer(), fun(() -> Result)) ->
+          Result | {error, timeout}.
+within(Milliseconds, Fun) ->
+    Caller = self(),
+    Tag = make_ref(),
+    Pid = spawn_opt(fun() -> Caller ! {Tag, Fun()} end,
+                    [link, {priority, max}]),
+    receive
+        {Tag, Result} ->
+            Result
+    after Milliseconds ->
+            unlink(Pid),
+            exit(Pid, kill),
+            {error, timeout}
     end.
 
 %% Milliseconds that a carrier has for the setup of a connection, less some:

@@ -14,8 +14,9 @@
 %%                       DOCKER_CERT_PATH, else .docker in the home directory)
 %%   docker_tls_name     the name that the daemon's certificate must have
 %%                       (default: the host part of the node's name)
-%%   docker_hosts        [{Host, [{port, P}, {tls, B}, {cert_path, D},
-%%                       {tls_name, N}]}]: the same for single hosts
+%%   docker_hosts        the same for single hosts, and the address of a daemon
+%%                       that has another one than its host: see
+%%                       eid_docker_setting, as for docker_host
 %%   eid_lookup          docker: ask the host's Docker API for the published
 %%                       port (default); direct: the peer listens on
 %%                       erlang_port of its own host part; loopback: the
@@ -40,22 +41,15 @@
 %% eid_unsent_limit, eid_near_receive_buffer, eid_receive_chunk.
 -module(eid_settings).
 
--export([get/1, check/0, tuning/0, daemon/2]).
+-export([get/1, check/0, tuning/0, is_allowed/2, all/2, is_text/1]).
 
--export_type([key/0, daemon/0, cluster/0]).
+-export_type([key/0, cluster/0]).
 
 -type key() :: erlang_port | docker_daemon_port | docker_tls
              | docker_cert_path | docker_tls_name | docker_hosts | eid_lookup
              | eid_lookup_timeout | eid_allow | eid_handshake_limit
              | eid_handshake_source_limit | eid_log_interval | eid_cluster.
 -type cluster() :: eid_cluster_setting:cluster().
-
-%% How a host's Docker Remote API is reached.
--type daemon() :: #{port := inet:port_number(),
-                    tls := boolean(),
-                    cert_path := file:filename(),
-                    %% undefined: as the host is called.
-                    tls_name := string() | undefined}.
 
 %% With what eid_socket calls them. The high watermark stands before the low
 %% one, which has to stay below it.
@@ -85,7 +79,7 @@
          (docker_tls) -> boolean();
          (docker_cert_path) -> file:filename();
          (docker_tls_name) -> string() | undefined;
-         (docker_hosts) -> [{string(), [{atom(), term()}]}];
+         (docker_hosts) -> [eid_docker_setting:host()];
          (eid_lookup) -> docker | direct | loopback;
          (eid_lookup_timeout) -> pos_integer();
          (eid_allow) -> all | [string()];
@@ -120,29 +114,6 @@ tuning() ->
     [{Option, Bytes} || {Key, Option} <- ?TUNING,
                         {ok, Bytes} <- [application:get_env(kernel, Key)]].
 
-%% How the Docker Remote API of a host is reached. Host is as the node's name
-%% has it, undefined where that is not known, and Ip its address.
--spec daemon(inet:hostname() | undefined, inet:ip_address()) -> daemon().
-daemon(Host, Ip) ->
-    Own = case [Options || {Name, Options} <- ?MODULE:get(docker_hosts),
-                           Name =:= Host orelse is_address(Name, Ip)] of
-              [Options | _] -> Options;
-              [] -> []
-          end,
-    maps:from_list([{Key, case lists:keyfind(Key, 1, Own) of
-                              {Key, Value} -> Value;
-                              false -> ?MODULE:get(Setting)
-                          end} || {Key, Setting} <- [{port, docker_daemon_port},
-                                                     {tls, docker_tls},
-                                                     {cert_path,
-                                                      docker_cert_path},
-                                                     {tls_name,
-                                                      docker_tls_name}]]).
-
--spec is_address(string(), inet:ip_address()) -> boolean().
-is_address(Name, Ip) ->
-    inet:parse_strict_address(Name) =:= {ok, Ip}.
-
 -spec value(atom()) -> term().
 value(docker_daemon_port) ->
     case application:get_env(kernel, docker_daemon_port) of
@@ -152,6 +123,8 @@ value(docker_daemon_port) ->
             application:get_env(kernel, ?OLD_DAEMON_PORT,
                                 default(docker_daemon_port))
     end;
+value(docker_hosts) ->
+    eid_docker_setting:read();
 value(eid_cluster) ->
     eid_cluster_setting:read();
 value(Key) ->
@@ -167,7 +140,6 @@ default(docker_cert_path) ->
         Path -> Path
     end;
 default(docker_tls_name) -> undefined;
-default(docker_hosts) -> [];
 default(eid_lookup) -> docker;
 default(eid_lookup_timeout) -> 5000;
 default(eid_allow) -> all;
@@ -189,7 +161,7 @@ is_allowed(docker_cert_path, Path) ->
 is_allowed(docker_tls_name, Name) ->
     Name =:= undefined orelse is_text(Name);
 is_allowed(docker_hosts, Hosts) ->
-    all(fun is_docker_host/1, Hosts);
+    is_list(Hosts);
 is_allowed(eid_lookup, Lookup) ->
     lists:member(Lookup, [docker, direct, loopback]);
 is_allowed(eid_lookup_timeout, Milliseconds) ->
@@ -213,19 +185,6 @@ is_allowed(Size, Bytes) ->
     is_integer(Bytes) andalso Bytes >= least(Size)
         andalso Bytes =< ?MAX_TUNING_BYTES.
 
--spec is_docker_host(term()) -> boolean().
-is_docker_host({Host, Options}) ->
-    is_text(Host)
-        andalso all(
-                  fun({port, Port}) -> is_allowed(docker_daemon_port, Port);
-                     ({tls, Tls}) -> is_allowed(docker_tls, Tls);
-                     ({cert_path, Path}) -> is_allowed(docker_cert_path, Path);
-                     ({tls_name, Name}) -> is_text(Name);
-                     (_) -> false
-                  end, Options);
-is_docker_host(_) ->
-    false.
-
 %% Whether it is a list, with an end, of nothing else.
 -spec all(fun((term()) -> boolean()), term()) -> boolean().
 all(Is, [Value | Values]) ->
@@ -244,7 +203,8 @@ least(eid_receive_chunk) -> 4096;
 least(_Size) -> 0.
 
 -spec sentence(atom(), term()) -> string().
-sentence(eid_cluster, {error, Sentence}) ->
+sentence(Key, {error, Sentence}) when Key =:= docker_hosts;
+                                      Key =:= eid_cluster ->
     Sentence;
 sentence(Key, Value) ->
     lists:flatten(
@@ -262,9 +222,6 @@ allowed(docker_cert_path) ->
     "a directory as a string, such as \"/etc/eid/docker\"";
 allowed(docker_tls_name) ->
     "the name in the daemons' certificates, such as \"docker.example\"";
-allowed(docker_hosts) ->
-    "a list of hosts with their settings (port, tls, cert_path, tls_name), "
-        "such as [{\"10.77.0.2\", [{port, 2376}, {tls, true}]}]";
 allowed(eid_lookup) ->
     "docker, direct or loopback";
 allowed(eid_lookup_timeout) ->

@@ -12,7 +12,7 @@
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
          getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
          list/5, list_over/4, feed/2, feed_end/2, published_port/1,
-         containers/1, events_request/3, opcodes/0, driver_opcodes/0]).
+         containers/1, events_request/2, opcodes/0, driver_opcodes/0]).
 
 -export_type([socket/0, endpoint/0, traffic/0, container/0]).
 
@@ -374,35 +374,34 @@ format({Ip, Port}) ->
 %% Questions to the Docker Remote API
 %% ---------------------------------------------------------------------
 
-%% Asks the Docker Remote API at Ip:DaemonPort where ListenPort of Container
-%% is published. The answer comes within Deadline milliseconds.
--spec lookup(inet:ip_address(), inet:port_number(), pos_integer(),
+%% Asks the Docker Remote API at Daemon where ListenPort of Container is
+%% published, for who connects to that host at Ip. The answer comes within
+%% Deadline milliseconds.
+-spec lookup(endpoint(), inet:ip_address(), pos_integer(),
              inet:port_number(), string()) ->
           {ok, inet:port_number()} | {error, {atom(), string()}}.
-lookup(Ip, DaemonPort, Deadline, ListenPort, Container) ->
-    case ask(?LOOKUP, Ip, DaemonPort, Deadline, ListenPort, Container) of
+lookup(Daemon, Ip, Deadline, ListenPort, Container) ->
+    case ask(?LOOKUP, Daemon, Ip, Deadline, ListenPort, Container) of
         {ok, Port} -> {ok, published_port(Port)};
         {error, _} = Error -> Error
     end.
 
 %% Asks for the containers that run and have Label (KEY or KEY=VALUE).
--spec list(inet:ip_address(), inet:port_number(), pos_integer(),
+-spec list(endpoint(), inet:ip_address(), pos_integer(),
            inet:port_number(), string()) ->
           {ok, [container()]} | {error, {atom(), string()}}.
-list(Ip, DaemonPort, Deadline, ListenPort, Label) ->
-    case ask(?LIST, Ip, DaemonPort, Deadline, ListenPort, Label) of
+list(Daemon, Ip, Deadline, ListenPort, Label) ->
+    case ask(?LIST, Daemon, Ip, Deadline, ListenPort, Label) of
         {ok, Containers} -> {ok, containers(Containers)};
         {error, _} = Error -> Error
     end.
 
--spec ask(pos_integer(), inet:ip_address(), inet:port_number(),
-          pos_integer(), inet:port_number(), string()) ->
+-spec ask(pos_integer(), endpoint(), inet:ip_address(), pos_integer(),
+          inet:port_number(), string()) ->
           {ok, binary()} | {error, {atom(), string()}}.
-ask(Opcode, Ip, DaemonPort, Deadline, ListenPort, Name) ->
+ask(Opcode, Daemon, Ip, Deadline, ListenPort, Name) ->
     Port = open(lookup),
-    Request = [encode_endpoint({Ip, DaemonPort}),
-               <<Deadline:32, ListenPort:16>>,
-               unicode:characters_to_binary(Name)],
+    Request = [<<Deadline:32>>, question(Daemon, Ip, ListenPort, Name)],
     %% The driver keeps the deadline; the time here is only for a VM that is
     %% so busy that the answer is late.
     Answer = request(Port, Opcode, Request, Deadline + 5000),
@@ -412,29 +411,33 @@ ask(Opcode, Ip, DaemonPort, Deadline, ListenPort, Name) ->
         {error, Reason} -> question_ended(Reason)
     end.
 
+-spec question(endpoint(), inet:ip_address(), inet:port_number(), string()) ->
+          iodata().
+question(Daemon, Ip, ListenPort, Name) ->
+    [encode_endpoint(Daemon), encode_ip(Ip), <<ListenPort:16>>,
+     unicode:characters_to_binary(Name)].
+
 %% Begins a lookup over a connection that the caller has: what is to be sent
 %% there. Close/1 ends it.
--spec lookup_over(inet:ip_address(), inet:port_number(), inet:port_number(),
+-spec lookup_over(endpoint(), inet:ip_address(), inet:port_number(),
                   string()) ->
           {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
-lookup_over(Ip, DaemonPort, ListenPort, Container) ->
-    ask_over(?LOOKUP_OVER, Ip, DaemonPort, ListenPort, Container).
+lookup_over(Daemon, Ip, ListenPort, Container) ->
+    ask_over(?LOOKUP_OVER, Daemon, Ip, ListenPort, Container).
 
 %% The same for a list.
--spec list_over(inet:ip_address(), inet:port_number(), inet:port_number(),
+-spec list_over(endpoint(), inet:ip_address(), inet:port_number(),
                 string()) ->
           {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
-list_over(Ip, DaemonPort, ListenPort, Label) ->
-    ask_over(?LIST_OVER, Ip, DaemonPort, ListenPort, Label).
+list_over(Daemon, Ip, ListenPort, Label) ->
+    ask_over(?LIST_OVER, Daemon, Ip, ListenPort, Label).
 
--spec ask_over(pos_integer(), inet:ip_address(), inet:port_number(),
+-spec ask_over(pos_integer(), endpoint(), inet:ip_address(),
                inet:port_number(), string()) ->
           {ok, socket(), Request :: binary()} | {error, {atom(), string()}}.
-ask_over(Opcode, Ip, DaemonPort, ListenPort, Name) ->
+ask_over(Opcode, Daemon, Ip, ListenPort, Name) ->
     Port = open(lookup),
-    case control(Port, Opcode, [encode_endpoint({Ip, DaemonPort}),
-                                <<ListenPort:16>>,
-                                unicode:characters_to_binary(Name)]) of
+    case control(Port, Opcode, question(Daemon, Ip, ListenPort, Name)) of
         {ok, <<2, Request/binary>>} ->
             {ok, Port, Request};
         {ok, Answer} ->
@@ -522,14 +525,14 @@ number(Bytes) ->
     {Number, Rest} = split_binary(Bytes, 2),
     {binary:decode_unsigned(Number), Rest}.
 
-%% The request by which the Docker Remote API at Ip:DaemonPort streams events
-%% of containers that have Label, for who sends it himself.
--spec events_request(inet:ip_address(), inet:port_number(), string()) ->
+%% The request by which the Docker Remote API at Daemon streams events of
+%% containers that have Label, for who sends it himself.
+-spec events_request(endpoint(), string()) ->
           {ok, binary()} | {error, atom()}.
-events_request(Ip, DaemonPort, Label) ->
+events_request(Daemon, Label) ->
     Port = open(lookup),
     Answer = control(Port, ?EVENTS_REQUEST,
-                     [encode_endpoint({Ip, DaemonPort}),
+                     [encode_endpoint(Daemon),
                       unicode:characters_to_binary(Label)]),
     close(Port),
     Answer.
@@ -602,10 +605,14 @@ just_ok({error, _} = Error) ->
 %% ---------------------------------------------------------------------
 
 -spec encode_endpoint(endpoint()) -> binary().
-encode_endpoint({{A, B, C, D}, Port}) ->
-    <<4, A, B, C, D, Port:16>>;
-encode_endpoint({{A, B, C, D, E, F, G, H}, Port}) ->
-    <<6, A:16, B:16, C:16, D:16, E:16, F:16, G:16, H:16, Port:16>>.
+encode_endpoint({Ip, Port}) ->
+    <<(encode_ip(Ip))/binary, Port:16>>.
+
+-spec encode_ip(inet:ip_address()) -> binary().
+encode_ip({A, B, C, D}) ->
+    <<4, A, B, C, D>>;
+encode_ip({A, B, C, D, E, F, G, H}) ->
+    <<6, A:16, B:16, C:16, D:16, E:16, F:16, G:16, H:16>>.
 
 -spec endpoint({ok, binary()} | {error, atom()}) ->
           {ok, endpoint()} | {error, atom()}.

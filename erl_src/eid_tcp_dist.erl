@@ -442,26 +442,15 @@ find(Node, Name, Host, Ends) ->
     end.
 
 %% A resolver may wait for longer than dist_util's timer, which would end this
-%% process without a word: so another one waits for it.
+%% process without a word.
 -spec find_address(module(), string(), string(), integer()) ->
           {ok, inet:ip_address()}
               | {ok, inet:ip_address(), inet:port_number(), pos_integer()}
               | {error, term()}.
 find_address(Epmd, Name, Host, Ends) ->
-    Setup = self(),
-    Tag = make_ref(),
-    Pid = spawn_opt(fun() ->
-                            Setup ! {Tag, address(Epmd, Name, Host,
-                                                  [inet, inet6])}
-                    end, [link, {priority, max}]),
-    receive
-        {Tag, Found} ->
-            Found
-    after left(Ends) ->
-            unlink(Pid),
-            exit(Pid, kill),
-            {error, timeout}
-    end.
+    eid_epmd:within(left(Ends), fun() ->
+                                        address(Epmd, Name, Host, [inet, inet6])
+                                end).
 
 -spec address(module(), string(), string(), [inet | inet6]) ->
           {ok, inet:ip_address()}

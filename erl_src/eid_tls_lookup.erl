@@ -13,7 +13,7 @@
 %% yet, and certificates are renewed while nodes run.
 -module(eid_tls_lookup).
 
--export([lookup/6, list/6, open_events/6, relay/6]).
+-export([lookup/5, list/5, open_events/5, relay/5]).
 
 %% In one command (ControlCommand.swift).
 -define(MAX_FEED_BYTES, (64 * 1024)).
@@ -27,65 +27,57 @@
 
 %% What all of one lookup needs.
 -record(lookup, {port :: eid_socket:socket(),
-                 ip :: inet:ip_address(),
-                 daemon :: eid_settings:daemon(),
-                 %% What the daemon's certificate is checked against.
-                 name :: string() | inet:ip_address(),
+                 daemon :: eid_epmd:daemon(),
                  %% How the sentences of its failures begin.
                  what :: iodata(),
                  %% In milliseconds, monotonic.
                  ends :: integer()}).
 
-%% As eid_socket:lookup/5, with what is known of the daemon's host.
--spec lookup(inet:ip_address(), inet:hostname() | undefined,
-             eid_settings:daemon(), pos_integer(), inet:port_number(),
-             string()) ->
+%% As eid_socket:lookup/5.
+-spec lookup(eid_epmd:daemon(), inet:ip_address(), pos_integer(),
+             inet:port_number(), string()) ->
           {ok, inet:port_number()} | {error, failure()}.
-lookup(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
-       Container) ->
+lookup(Daemon, Ip, Deadline, ListenPort, Container) ->
     What = io_lib:format("look up port ~w of container ~ts",
                          [ListenPort, Container]),
-    Begun = eid_socket:lookup_over(Ip, DaemonPort, ListenPort, Container),
-    case run(Begun, What, Ip, Host, Daemon, Deadline, fun ask/2) of
+    Begun = eid_socket:lookup_over(endpoint(Daemon), Ip, ListenPort,
+                                   Container),
+    case run(Begun, What, Daemon, Deadline, fun ask/2) of
         {ok, Result} -> {ok, eid_socket:published_port(Result)};
         {error, _} = Error -> Error
     end.
 
 %% As eid_socket:list/5.
--spec list(inet:ip_address(), inet:hostname() | undefined,
-           eid_settings:daemon(), pos_integer(), inet:port_number(),
-           string()) ->
+-spec list(eid_epmd:daemon(), inet:ip_address(), pos_integer(),
+           inet:port_number(), string()) ->
           {ok, [eid_socket:container()]} | {error, failure()}.
-list(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort, Label) ->
-    Begun = eid_socket:list_over(Ip, DaemonPort, ListenPort, Label),
-    case run(Begun, "list the containers", Ip, Host, Daemon, Deadline,
-             fun ask/2) of
+list(Daemon, Ip, Deadline, ListenPort, Label) ->
+    Begun = eid_socket:list_over(endpoint(Daemon), Ip, ListenPort, Label),
+    case run(Begun, "list the containers", Daemon, Deadline, fun ask/2) of
         {ok, Result} -> {ok, eid_socket:containers(Result)};
         {error, _} = Error -> Error
     end.
 
 %% A connection on which events of containers that have Label were asked for.
 %% It is the caller's, and passive.
--spec open_events(inet:ip_address(), inet:hostname() | undefined,
-                  eid_settings:daemon(), pos_integer(), inet:port_number(),
-                  string()) ->
+-spec open_events(eid_epmd:daemon(), inet:ip_address(), pos_integer(),
+                  inet:port_number(), string()) ->
           {ok, ssl:sslsocket()} | {error, failure()}.
-open_events(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, ListenPort,
-            Label) ->
-    {ok, Request} = eid_socket:events_request(Ip, DaemonPort, Label),
+open_events(Daemon, Ip, Deadline, ListenPort, Label) ->
+    {ok, Request} = eid_socket:events_request(endpoint(Daemon), Label),
     %% The sentences of a list's failures serve for it as well.
-    Begun = eid_socket:list_over(Ip, DaemonPort, ListenPort, Label),
+    Begun = eid_socket:list_over(endpoint(Daemon), Ip, ListenPort, Label),
     Open = fun(_Request, Lookup) -> open(Request, Lookup) end,
-    run(Begun, "ask for events", Ip, Host, Daemon, Deadline, Open).
+    run(Begun, "ask for events", Daemon, Deadline, Open).
 
 %% Asks for a list of containers with a request of the caller's own, and has him
 %% read the answer: Fun gets it piece by piece, until the daemon closes.
--spec relay(inet:ip_address(), inet:hostname() | undefined,
-            eid_settings:daemon(), pos_integer(), binary(),
+-spec relay(eid_epmd:daemon(), inet:ip_address(), pos_integer(), binary(),
             fun((binary()) -> term())) -> ok | {error, failure()}.
-relay(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, Request, Fun) ->
+relay(Daemon, Ip, Deadline, Request, Fun) ->
     %% For the sentences of failures.
-    Begun = eid_socket:list_over(Ip, DaemonPort, ?ANY_PORT, ?ANY_LABEL),
+    Begun = eid_socket:list_over(endpoint(Daemon), Ip, ?ANY_PORT,
+                                 ?ANY_LABEL),
     Do = fun(_Request, Lookup) ->
                  case open(Request, Lookup) of
                      {ok, Tls} ->
@@ -98,10 +90,14 @@ relay(Ip, Host, #{port := DaemonPort} = Daemon, Deadline, Request, Fun) ->
                          Error
                  end
          end,
-    case run(Begun, "list the containers", Ip, Host, Daemon, Deadline, Do) of
+    case run(Begun, "list the containers", Daemon, Deadline, Do) of
         {ok, closed} -> ok;
         {error, _} = Error -> Error
     end.
+
+-spec endpoint(eid_epmd:daemon()) -> eid_socket:endpoint().
+endpoint(#{address := Ip, port := Port}) ->
+    {Ip, Port}.
 
 -spec pass_on(ssl:sslsocket(), answer_timeout | answer_stalled, #lookup{},
               fun((binary()) -> term())) -> {ok, closed} | {error, failure()}.
@@ -117,17 +113,15 @@ pass_on(Tls, Late, Lookup, Fun) ->
     end.
 
 -spec run({ok, eid_socket:socket(), binary()} | {error, failure()}, iodata(),
-          inet:ip_address(), inet:hostname() | undefined,
-          eid_settings:daemon(), pos_integer(),
+          eid_epmd:daemon(), pos_integer(),
           fun((binary(), #lookup{}) -> {ok, Result} | {error, failure()})) ->
           {ok, Result} | {error, failure()}.
-run(Begun, What, Ip, Host, Daemon, Deadline, Do) ->
+run(Begun, What, Daemon, Deadline, Do) ->
     Ends = erlang:monotonic_time(millisecond) + Deadline,
     case Begun of
         {ok, Port, Request} ->
-            Lookup = #lookup{port = Port, ip = Ip, daemon = Daemon,
-                             name = name(Ip, Host, Daemon),
-                             what = What, ends = Ends},
+            Lookup = #lookup{port = Port, daemon = Daemon, what = What,
+                             ends = Ends},
             try
                 Do(Request, Lookup)
             catch
@@ -139,19 +133,6 @@ run(Begun, What, Ip, Host, Daemon, Deadline, Do) ->
         Error ->
             Error
     end.
-
-%% The name that was set, else the host's, else its address.
--spec name(inet:ip_address(), inet:hostname() | undefined,
-           eid_settings:daemon()) -> string() | inet:ip_address().
-name(Ip, undefined, #{tls_name := undefined}) ->
-    Ip;
-name(Ip, Host, #{tls_name := undefined}) ->
-    case inet:parse_address(Host) of
-        {ok, _} -> Ip;
-        {error, _} -> Host
-    end;
-name(_Ip, _Host, #{tls_name := Name}) ->
-    Name.
 
 %% ---------------------------------------------------------------------
 %% The connection
@@ -172,14 +153,15 @@ ask(Request, Lookup) ->
 
 %% Connects, and sends the request.
 -spec open(binary(), #lookup{}) -> {ok, ssl:sslsocket()} | {error, failure()}.
-open(Request, #lookup{port = Port, ip = Ip, daemon = Daemon} = Lookup) ->
+open(Request, #lookup{port = Port, daemon = Daemon} = Lookup) ->
+    {Ip, DaemonPort} = endpoint(Daemon),
     Options = options(Lookup) ++ start_ssl(),
     Family = case tuple_size(Ip) of
                  4 -> inet;
                  8 -> inet6
              end,
-    case gen_tcp:connect(Ip, maps:get(port, Daemon),
-                         [Family, binary, {active, false}], left(Lookup)) of
+    case gen_tcp:connect(Ip, DaemonPort, [Family, binary, {active, false}],
+                         left(Lookup)) of
         {ok, Socket} ->
             try handshake(Socket, Options, Lookup) of
                 Tls -> send(Tls, Request, Lookup)
@@ -316,7 +298,7 @@ start_ssl() ->
 %% ---------------------------------------------------------------------
 
 -spec options(#lookup{}) -> [term()].
-options(#lookup{name = Name} = Lookup) ->
+options(#lookup{daemon = #{tls_name := Name}} = Lookup) ->
     Https = public_key:pkix_verify_hostname_match_fun(https),
     [{verify, verify_peer}, {cacerts, authorities(Lookup)},
      {versions, ['tlsv1.3', 'tlsv1.2']},
@@ -462,7 +444,8 @@ alert({Name, Text}, Lookup) ->
     end.
 
 -spec refused_by_us(atom(), string(), #lookup{}) -> no_return().
-refused_by_us(Name, Text, #lookup{name = Wanted} = Lookup) ->
+refused_by_us(Name, Text, #lookup{daemon = #{tls_name := Wanted}}
+              = Lookup) ->
     Says = fun(Words) -> string:find(Text, Words) =/= nomatch end,
     case {Name, Says("hostname_check_failed"),
           Says("selfsigned_peer")} of
@@ -537,8 +520,7 @@ failed(Reason, Sentence) ->
 
 %% As LookupFailure+Sentence.swift begins them.
 -spec sentence(iodata(), #lookup{}) -> string().
-sentence(Sentence, #lookup{ip = Ip, daemon = #{port := Port},
-                           what = What}) ->
+sentence(Sentence, #lookup{daemon = Daemon, what = What}) ->
     lists:flatten(
       io_lib:format("cannot ~ts at Docker daemon ~s: ~ts",
-                    [What, eid_socket:format({Ip, Port}), Sentence])).
+                    [What, eid_socket:format(endpoint(Daemon)), Sentence])).

@@ -12,7 +12,7 @@ struct Diagnosis {
   private let own: OwnNode?
   private let options: LookupOptions
   private let listenPort: UInt16
-  private let daemonPort: UInt16
+  private let defaultDaemonPort: UInt16
   private let isDirect: Bool
   private let timeout: Int
   private let cookie: String?
@@ -29,7 +29,7 @@ struct Diagnosis {
     self.own = own
     options = lookup
     listenPort = lookup.listenPort(own)
-    daemonPort = try lookup.daemonPort(own)
+    defaultDaemonPort = try lookup.daemonPort(own)
     isDirect = lookup.isDirect(own)
     timeout = lookup.timeout
     self.cookie = cookie
@@ -89,14 +89,16 @@ struct Diagnosis {
   }
 
   private mutating func lookUp(_ name: NodeName, _ address: IPAddress) -> UInt16? {
-    if options.usesTLS(own) { return lookUpInErlang(name) }
+    if options.isErlangsToAsk(own) { return lookUpInErlang(name) }
     // It was one a moment ago.
     guard let container = try? ContainerReference(name.left.utf8) else { return nil }
     let lookup = PublishedPortLookup(
       container: container,
       listenPort: listenPort,
-      daemon: address,
-      daemonPort: daemonPort
+      daemon: Endpoint(
+        address: address,
+        port: options.daemonPort(of: name.host, address) ?? defaultDaemonPort
+      )
     )
     let daemon = "\(lookup.target.daemon.text) answers"
     switch DaemonClient.ask(lookup, milliseconds: timeout) {
@@ -107,7 +109,8 @@ struct Diagnosis {
     }
   }
 
-  /// TLS is OTP's to speak, with the settings that the nodes have: a VM looks up as they do.
+  /// TLS is OTP's to speak, and what is set for single hosts Erlang's to read: a VM looks up
+  /// as the nodes do.
   private mutating func lookUpInErlang(_ name: NodeName) -> UInt16? {
     var lines: [String] = []
     do throws(CommandFailure) {
@@ -124,7 +127,7 @@ struct Diagnosis {
         return true
       }
     } catch {
-      return failed(.docker, "to ask Docker over TLS: \(error.sentence)", name, daemon: "")
+      return failed(.docker, "to ask Docker as nodes do: \(error.sentence)", name, daemon: "")
     }
     for line in lines {
       let words = line.split(separator: " ", maxSplits: 2).map(String.init)
@@ -135,7 +138,7 @@ struct Diagnosis {
         return failed(DoctorStep(lookupReason: words[1]), words[2], name, daemon: "it answers")
       }
     }
-    return failed(.docker, "the VM that was to ask Docker over TLS said nothing", name, daemon: "")
+    return failed(.docker, "the VM that was to ask Docker said nothing", name, daemon: "")
   }
 
   private mutating func found(_ port: UInt16, _ name: NodeName, daemon: String) -> UInt16 {

@@ -51,9 +51,8 @@ struct Erlang {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
       arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
       arguments += ["-kernel", "eid_lookup_timeout", String(lookup.timeout)]
-      // What they say of TLS.
-      arguments += own?.configsWithTLS.flatMap { ["-config", $0] } ?? []
-      for key in OwnNode.tlsSettings {
+      arguments += own?.configsWithDaemons.flatMap { ["-config", $0] } ?? []
+      for key in OwnNode.daemonSettings {
         if let value = own?.commandLine.kernel[key] { arguments += ["-kernel", key, value] }
       }
       if lookup.isDirect(own) { arguments += ["-kernel", "eid_lookup", "direct"] }

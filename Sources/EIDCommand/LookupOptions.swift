@@ -57,13 +57,25 @@ struct LookupOptions: ParsableArguments {
     direct || own?.commandLine.kernel["eid_lookup"] == "direct"
   }
 
-  /// Whether some daemon is asked over TLS, as the settings of the node here, or Docker's
-  /// own variables, have it.
-  func usesTLS(_ own: OwnNode?) -> Bool {
-    if Environment["DOCKER_TLS_VERIFY"] != nil { return true }
+  /// Whether some daemon is asked over TLS, or at an address of its own, as the settings of
+  /// the node here, or variables, have it.
+  func isErlangsToAsk(_ own: OwnNode?) -> Bool {
+    if Environment["DOCKER_TLS_VERIFY"] != nil || Environment["EID_DOCKER_HOSTS"] != nil {
+      return true
+    }
+    if Environment["DOCKER_HOST"]?.hasPrefix("https:") ?? false { return true }
     guard let own else { return false }
-    return OwnNode.tlsSettings.contains { own.commandLine.kernel[$0] != nil }
-      || !own.configsWithTLS.isEmpty
+    return OwnNode.daemonSettings.contains { own.commandLine.kernel[$0] != nil }
+      || !own.configsWithDaemons.isEmpty
+  }
+
+  /// The port of the host's daemon, where DOCKER_HOST is the address of that host.
+  func daemonPort(of host: String, _ address: IPAddress) -> UInt16? {
+    guard dockerPort == nil, let text = Environment["DOCKER_HOST"],
+      let docker = DockerAddress(text),
+      docker.host == host || IPAddress(text: docker.host.utf8) == address
+    else { return nil }
+    return docker.port
   }
 
   func listenPort(_ own: OwnNode?) -> UInt16 {

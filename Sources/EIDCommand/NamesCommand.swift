@@ -11,8 +11,8 @@ struct NamesCommand: ParsableCommand {
     discussion: """
       A container is listed as a node where the listen port is published, or the network is that \
       of the host; the others are told apart with the reason. No node is asked: names are those \
-      that nodes have which are named after the container's ID. Where Docker wants TLS, an \
-      Erlang VM asks it, with the settings that nodes have.
+      that nodes have which are named after the container's ID. Where Docker wants TLS, or the \
+      settings have an address of Docker's, an Erlang VM reads them, and asks as nodes do.
       """
   )
 
@@ -66,25 +66,21 @@ struct NamesCommand: ParsableCommand {
     } catch {
       throw CommandFailure(error.sentence)
     }
-    func query(_ daemonPort: UInt16) -> ContainerListingQuery {
-      ContainerListingQuery(
-        all: all,
-        listenPort: listenPort,
-        daemon: address,
-        daemonPort: daemonPort
-      )
+    func query(_ daemon: Endpoint) -> ContainerListingQuery {
+      ContainerListingQuery(all: all, listenPort: listenPort, daemon: daemon, host: address)
     }
-    var daemonPort = daemonPort
-    if lookup.usesTLS(own) {
+    var daemon = Endpoint(
+      address: address,
+      port: lookup.daemonPort(of: host, address) ?? daemonPort
+    )
+    if lookup.isErlangsToAsk(own) {
       let client = TLSDaemonClient(own: own, lookup: lookup)
-      switch try client.ask(query(daemonPort), host: host, address: address) {
+      switch try client.ask(query(daemon), host: host, address: address) {
       case .answer(let result): return try Self.containers(result)
-      case .withoutTLS(let port): daemonPort = port
+      case .withoutTLS(let plain): daemon = plain
       }
     }
-    return try Self.containers(
-      DaemonClient.ask(query(daemonPort), milliseconds: lookup.timeout)
-    )
+    return try Self.containers(DaemonClient.ask(query(daemon), milliseconds: lookup.timeout))
   }
 
   private static func containers(

@@ -35,8 +35,10 @@ struct OwnNode {
     return nil
   }
 
-  /// How Docker is asked over TLS (eid_settings.erl).
-  static let tlsSettings = ["docker_tls", "docker_cert_path", "docker_tls_name", "docker_hosts"]
+  /// How Docker is asked over TLS, or at other addresses (eid_settings.erl).
+  static let daemonSettings = [
+    "docker_tls", "docker_cert_path", "docker_tls_name", "docker_host", "docker_hosts",
+  ]
 
   /// A setting of the kernel application that is a number: from the command line, else from
   /// the configuration files that it names.
@@ -50,11 +52,11 @@ struct OwnNode {
     return nil
   }
 
-  /// The configuration files that say something of TLS.
-  var configsWithTLS: [String] {
+  /// The configuration files that say something of them.
+  var configsWithDaemons: [String] {
     configs.filter { config in
       let code = FileSystem.text(config) ?? ""
-      return Self.tlsSettings.contains { NodeCommandLine.names($0, inConfig: code) }
+      return Self.daemonSettings.contains { NodeCommandLine.names($0, inConfig: code) }
     }
   }
 

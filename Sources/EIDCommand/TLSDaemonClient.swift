@@ -8,8 +8,8 @@ import EIDDistCore
 struct TLSDaemonClient {
   enum Reply<Answer: Sendable> {
     case answer(Result<Answer, LookupFailure>)
-    /// The settings have it that this host's daemon is asked without TLS, at this port.
-    case withoutTLS(UInt16)
+    /// The settings have it that this host's daemon is asked without TLS, and where.
+    case withoutTLS(Endpoint)
   }
 
   let own: OwnNode?
@@ -24,7 +24,7 @@ struct TLSDaemonClient {
   ) throws(CommandFailure) -> Reply<Query.Answer> {
     var query = query
     var reply: Reply<Query.Answer>?
-    var sentence = "the VM that was to ask Docker at \(host) over TLS said nothing"
+    var sentence = "the VM that was to ask Docker at \(host) said nothing"
     do throws(CommandFailure) {
       let erlang = try Erlang(
         for: try Self.node(on: host, address),
@@ -39,8 +39,8 @@ struct TLSDaemonClient {
       _ = try erlang.run { line in
         let words = line.split(separator: " ", maxSplits: 1).map(String.init)
         switch (words.first, words.dropFirst().first) {
-        case ("plain", let port?):
-          reply = UInt16(port).map { .withoutTLS($0) }
+        case ("plain", let text?):
+          reply = Self.endpoint(text).map { .withoutTLS($0) }
         case ("failed", let said?):
           sentence = said
         case ("bytes", let digits?):
@@ -56,10 +56,19 @@ struct TLSDaemonClient {
         return reply == nil
       }
     } catch {
-      throw CommandFailure("to ask Docker at \(host) over TLS: \(error.sentence)")
+      throw CommandFailure("to ask Docker at \(host) as nodes do: \(error.sentence)")
     }
     guard let reply else { throw CommandFailure(sentence) }
     return reply
+  }
+
+  /// Of an address and a port, with a space between them.
+  private static func endpoint(_ text: String) -> Endpoint? {
+    let words = text.split(separator: " ")
+    guard words.count == 2, let address = IPAddress(text: words[0].utf8),
+      let port = UInt16(words[1])
+    else { return nil }
+    return Endpoint(address: address, port: port)
   }
 
   /// Any node there: the VM's own name is to be as long or as short.

@@ -6,7 +6,7 @@
 /// Their order differs between versions of Docker, so it decides nothing, except between
 /// two that are equally good.
 struct BindingChoice {
-  /// How well a binding serves connections to the daemon's address: the best one first.
+  /// How well a binding serves connections to the host's address: the best one first.
   private enum Fit: Int {
     case sameAddress
     case anyAddress
@@ -30,7 +30,7 @@ struct BindingChoice {
 
   init(target: LookupTarget) {
     self.target = target
-    address = target.daemon.address.unmapped
+    address = target.host.unmapped
   }
 
   /// Takes one binding: Docker's `HostIp` and `HostPort`.

@@ -201,7 +201,8 @@ struct ContainerListing {
     let target = LookupTarget(
       container: reference,
       listenPort: target.listenPort,
-      daemon: target.daemon
+      daemon: target.daemon,
+      host: target.host
     )
     let networkMode = container[.networkMode] ?? []
     if networkMode.elementsEqual("host".utf8) { return .success(target.listenPort) }

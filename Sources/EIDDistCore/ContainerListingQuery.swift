@@ -12,18 +12,22 @@ public struct ContainerListingQuery: DaemonQuery {
   ///   - all: also those that do not run.
   ///   - label: only those that run and have it; `all` is without effect then.
   ///   - listenPort: the port inside the containers, TCP.
+  ///   - daemon: the Docker Remote API.
+  ///   - host: the address at which published ports are connected to; nil where that is the
+  ///     daemon's.
   public init(
     all: Bool = false,
     label: ContainerLabel? = nil,
     listenPort: UInt16,
-    daemon: IPAddress,
-    daemonPort: UInt16,
+    daemon: Endpoint,
+    host: IPAddress? = nil,
     responseLimitBytes: Int = PublishedPortLookup.defaultResponseLimitBytes
   ) {
     target = LookupTarget(
       container: nil,
       listenPort: listenPort,
-      daemon: Endpoint(address: daemon, port: daemonPort)
+      daemon: daemon,
+      host: host
     )
     request = target.request(
       path: label?.listPath ?? (all ? "/containers/json?all=1" : "/containers/json")

@@ -23,9 +23,9 @@ public enum ControlCommand: Equatable, Sendable {
   case getOptions([SocketOption.Query])
   case peerName
   case socketName
-  case lookup(LookupCommand)
-  /// A lookup whose connection Erlang has: it sends the request, and feeds the answer.
-  case lookupOver(LookupOverCommand)
+  case ask(DaemonCommand, request: UInt32, deadlineMilliseconds: UInt32)
+  /// A question whose connection Erlang has: it sends the request, and feeds the answer.
+  case askOver(DaemonCommand)
   /// The next bytes of the answer.
   case feed([UInt8])
   /// The answer's connection has ended: closed, or for the reason that is an error's name.
@@ -33,52 +33,46 @@ public enum ControlCommand: Equatable, Sendable {
 
   /// Bytes of an answer in one command: the scanner takes some milliseconds for so many.
   public static let maxFeedBytes = 64 * 1024
-  case list(ListCommand)
-  /// A list whose connection Erlang has.
-  case listOver(ListOverCommand)
   /// Wants the request for a stream of events of containers with this label, unchecked.
   case eventsRequest(Endpoint, label: [UInt8])
 
-  /// One published-port lookup.
-  public struct LookupCommand: Equatable, Sendable {
-    public let request: UInt32
-    /// The Docker Remote API.
-    public let daemon: Endpoint
-    /// For the whole lookup, from the connect to the last byte of the answer.
-    public let deadlineMilliseconds: UInt32
-    public let listenPort: UInt16
-    /// The node name's left part, unchecked.
-    public let container: [UInt8]
-  }
+  /// One question to a Docker Remote API.
+  public struct DaemonCommand: Equatable, Sendable {
+    public enum Subject: Equatable, Sendable {
+      /// Where the port of this container is published; the node name's left part, unchecked.
+      case container([UInt8])
+      /// The containers that have this label, unchecked.
+      case label([UInt8])
+    }
 
-  /// One published-port lookup over a connection of Erlang's.
-  public struct LookupOverCommand: Equatable, Sendable {
-    /// The Docker Remote API.
     public let daemon: Endpoint
+    /// The address at which the host's published ports are connected to.
+    public let host: IPAddress
     public let listenPort: UInt16
-    /// The node name's left part, unchecked.
-    public let container: [UInt8]
-  }
+    public let subject: Subject
 
-  /// One list of containers.
-  public struct ListCommand: Equatable, Sendable {
-    public let request: UInt32
-    /// The Docker Remote API.
-    public let daemon: Endpoint
-    /// From the connect to the last byte of the answer.
-    public let deadlineMilliseconds: UInt32
-    public let listenPort: UInt16
-    /// The label that they have, unchecked.
-    public let label: [UInt8]
-  }
+    init(daemon: Endpoint, host: IPAddress, listenPort: UInt16, subject: Subject) {
+      self.daemon = daemon
+      self.host = host
+      self.listenPort = listenPort
+      self.subject = subject
+    }
 
-  /// One list of containers over a connection of Erlang's.
-  public struct ListOverCommand: Equatable, Sendable {
-    /// The Docker Remote API.
-    public let daemon: Endpoint
-    public let listenPort: UInt16
-    /// The label that they have, unchecked.
-    public let label: [UInt8]
+    init?(
+      _ bytes: Span<UInt8>,
+      _ cursor: inout ByteCursor,
+      _ subject: ([UInt8]) -> Subject
+    ) {
+      guard let daemon = Endpoint(bytes, &cursor), let host = IPAddress(bytes, &cursor),
+        let listenPort = cursor.uint16(bytes)
+      else { return nil }
+      self.init(
+        daemon: daemon,
+        host: host,
+        listenPort: listenPort,
+        subject: subject(cursor.rest(of: bytes))
+      )
+    }
   }
 
   /// The command in `bytes`, or nil where it is unknown or malformed (Erlang gets `badarg`).
@@ -111,53 +105,16 @@ public enum ControlCommand: Equatable, Sendable {
         let options = SocketOption.list(bytes, &cursor)
       else { return nil }
       command = .connect(request: request, endpoint, options)
-    case .lookup:
-      guard let request = cursor.uint32(bytes), let daemon = Endpoint(bytes, &cursor),
-        let deadline = cursor.uint32(bytes), let listenPort = cursor.uint16(bytes)
-      else { return nil }
-      command = .lookup(
-        LookupCommand(
-          request: request,
-          daemon: daemon,
-          deadlineMilliseconds: deadline,
-          listenPort: listenPort,
-          container: cursor.rest(of: bytes)
-        )
-      )
+    case .lookup: command = Self.ask(bytes, &cursor) { .container($0) }
     case .lookupOver:
-      guard let daemon = Endpoint(bytes, &cursor), let listenPort = cursor.uint16(bytes)
-      else { return nil }
-      command = .lookupOver(
-        LookupOverCommand(
-          daemon: daemon,
-          listenPort: listenPort,
-          container: cursor.rest(of: bytes)
-        )
-      )
+      command = DaemonCommand(bytes, &cursor) { .container($0) }.map { .askOver($0) }
+    case .list: command = Self.ask(bytes, &cursor) { .label($0) }
+    case .listOver: command = DaemonCommand(bytes, &cursor) { .label($0) }.map { .askOver($0) }
     case .feed:
       guard bytes.count <= Self.maxFeedBytes else { return nil }
       command = .feed(cursor.rest(of: bytes))
     case .feedEnd:
       command = .feedEnd(reason: cursor.rest(of: bytes))
-    case .list:
-      guard let request = cursor.uint32(bytes), let daemon = Endpoint(bytes, &cursor),
-        let deadline = cursor.uint32(bytes), let listenPort = cursor.uint16(bytes)
-      else { return nil }
-      command = .list(
-        ListCommand(
-          request: request,
-          daemon: daemon,
-          deadlineMilliseconds: deadline,
-          listenPort: listenPort,
-          label: cursor.rest(of: bytes)
-        )
-      )
-    case .listOver:
-      guard let daemon = Endpoint(bytes, &cursor), let listenPort = cursor.uint16(bytes)
-      else { return nil }
-      command = .listOver(
-        ListOverCommand(daemon: daemon, listenPort: listenPort, label: cursor.rest(of: bytes))
-      )
     case .eventsRequest:
       command = Endpoint(bytes, &cursor).map {
         .eventsRequest($0, label: cursor.rest(of: bytes))
@@ -165,5 +122,17 @@ public enum ControlCommand: Equatable, Sendable {
     }
     guard let command, cursor.remaining(in: bytes) == 0 else { return nil }
     self = command
+  }
+
+  private static func ask(
+    _ bytes: Span<UInt8>,
+    _ cursor: inout ByteCursor,
+    _ subject: ([UInt8]) -> DaemonCommand.Subject
+  ) -> ControlCommand? {
+    // The deadline is for all, from the connect to the last byte of the answer.
+    guard let request = cursor.uint32(bytes), let deadline = cursor.uint32(bytes),
+      let command = DaemonCommand(bytes, &cursor, subject)
+    else { return nil }
+    return .ask(command, request: request, deadlineMilliseconds: deadline)
   }
 }

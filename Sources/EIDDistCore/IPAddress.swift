@@ -122,6 +122,22 @@ extension IPAddress {
   }
 }
 
+/// Between Erlang and the driver: `<<Family:8, Address/binary>>` with family 4 (4 bytes of
+/// address) or 6 (16 bytes).
+extension IPAddress {
+  init?(_ bytes: Span<UInt8>, _ cursor: inout ByteCursor) {
+    guard let family = cursor.byte(bytes), family == 4 || family == 6,
+      let raw = cursor.bytes(family == 6 ? 16 : 4, of: bytes)
+    else { return nil }
+    self.init(networkBytes: raw)
+  }
+
+  var encoded: [UInt8] {
+    let raw = networkBytes
+    return [raw.count == 16 ? 6 : 4] + raw
+  }
+}
+
 extension IPAddress: CustomStringConvertible {
   /// The address as people write it: dotted quad, or RFC 5952.
   public var description: String {

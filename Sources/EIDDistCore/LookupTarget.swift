@@ -6,13 +6,22 @@ public struct LookupTarget: Equatable, Sendable {
   public let container: ContainerReference?
   /// The port inside the container, TCP.
   public let listenPort: UInt16
-  /// The Docker Remote API. The published port is at the same address.
+  /// The Docker Remote API.
   public let daemon: Endpoint
+  /// Where the host is connected to: bindings of other addresses do not serve.
+  public let host: IPAddress
 
-  public init(container: ContainerReference?, listenPort: UInt16, daemon: Endpoint) {
+  /// - Parameter host: nil where that is the daemon's address.
+  public init(
+    container: ContainerReference?,
+    listenPort: UInt16,
+    daemon: Endpoint,
+    host: IPAddress? = nil
+  ) {
     self.container = container
     self.listenPort = listenPort
     self.daemon = daemon
+    self.host = host ?? daemon.address
   }
 
   /// The daemon as `Host:Port`, an IPv6 address in brackets.

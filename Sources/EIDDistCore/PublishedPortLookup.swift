@@ -15,19 +15,21 @@ public struct PublishedPortLookup: DaemonQuery {
   ///
   /// - Parameters:
   ///   - listenPort: the port inside the container, TCP.
-  ///   - daemon: the address of the Docker Remote API, at which the published port is then
-  ///     connected to.
+  ///   - daemon: the Docker Remote API.
+  ///   - host: the address at which the published port is then connected to; nil where that
+  ///     is the daemon's.
   public init(
     container: ContainerReference,
     listenPort: UInt16,
-    daemon: IPAddress,
-    daemonPort: UInt16,
+    daemon: Endpoint,
+    host: IPAddress? = nil,
     responseLimitBytes: Int = defaultResponseLimitBytes
   ) {
     target = LookupTarget(
       container: container,
       listenPort: listenPort,
-      daemon: Endpoint(address: daemon, port: daemonPort)
+      daemon: daemon,
+      host: host
     )
     request = target.request(path: "/containers/\(container)/json")
     answer = DaemonAnswer(target: target, limitBytes: responseLimitBytes)

@@ -114,7 +114,7 @@ final class ConnectionPort: EidPort {
       return peerName(of: socket)
     case .socketName:
       return socketName(of: socket)
-    case .opcodes, .listen, .accept, .lookup, .lookupOver, .feed, .feedEnd, .list, .listOver,
+    case .opcodes, .listen, .accept, .ask, .askOver, .feed, .feedEnd,
       .eventsRequest:
       return .badArgument
     }

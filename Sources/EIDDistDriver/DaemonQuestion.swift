@@ -11,7 +11,7 @@ struct DaemonQuestion {
   private var listing: ContainerListingQuery?
 
   /// `<<Port:16>>` is the answer.
-  init(_ lookup: PublishedPortLookup) {
+  private init(_ lookup: PublishedPortLookup) {
     target = lookup.target
     request = lookup.request
     self.lookup = lookup
@@ -19,10 +19,33 @@ struct DaemonQuestion {
 
   /// The answer is of each container its ID, name and state, then `<<0, Port:16>>`, or 1,
   /// the failure's name and its sentence; each text has its length in 16 bits before it.
-  init(_ listing: ContainerListingQuery) {
+  private init(_ listing: ContainerListingQuery) {
     target = listing.target
     request = listing.request
     self.listing = listing
+  }
+
+  init(_ command: ControlCommand.DaemonCommand) throws(LookupFailure) {
+    switch command.subject {
+    case .container(let name):
+      self.init(
+        PublishedPortLookup(
+          container: try ContainerReference(name),
+          listenPort: command.listenPort,
+          daemon: command.daemon,
+          host: command.host
+        )
+      )
+    case .label(let label):
+      self.init(
+        ContainerListingQuery(
+          label: try ContainerLabel(label),
+          listenPort: command.listenPort,
+          daemon: command.daemon,
+          host: command.host
+        )
+      )
+    }
   }
 
   /// Takes what the daemon sent; returns the answer once it is there.

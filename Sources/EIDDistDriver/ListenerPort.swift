@@ -29,7 +29,7 @@ final class ListenerPort: EidPort {
     case .socketName:
       return socketName(of: socket)
     case .connect, .send, .receive, .enterDataMode, .startDelivery, .tick, .statistics,
-      .traffic, .peerName, .lookup, .lookupOver, .feed, .feedEnd, .list, .listOver,
+      .traffic, .peerName, .ask, .askOver, .feed, .feedEnd,
       .eventsRequest:
       return .badArgument
     }

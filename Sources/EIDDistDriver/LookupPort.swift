@@ -42,16 +42,13 @@ final class LookupPort: EidPort {
 
   override func control(_ command: ControlCommand) -> ControlReply {
     switch command {
-    case .lookup(let command):
+    case .ask(let command, let request, let deadline):
       guard case .fresh = phase else { return .error("ealready") }
       requester = port.caller
-      request = command.request
-      start(command)
+      self.request = request
+      start(command, deadlineMilliseconds: deadline)
       return .ok
-    case .lookupOver(let command):
-      guard case .fresh = phase else { return .error("ealready") }
-      return startFed(command)
-    case .listOver(let command):
+    case .askOver(let command):
       guard case .fresh = phase else { return .error("ealready") }
       return startFed(command)
     case .feed(let bytes):
@@ -64,12 +61,6 @@ final class LookupPort: EidPort {
         return finishFed(.failure(.init(errorName: reason, question.target)))
       }
       return finishFed(question.connectionClosed())
-    case .list(let command):
-      guard case .fresh = phase else { return .error("ealready") }
-      requester = port.caller
-      request = command.request
-      start(command)
-      return .ok
     case .eventsRequest(let daemon, let label):
       return eventsRequest(to: daemon, label: label)
     case .cancel:
@@ -82,38 +73,15 @@ final class LookupPort: EidPort {
     }
   }
 
-  private func startFed(_ command: ControlCommand.LookupOverCommand) -> ControlReply {
+  private func startFed(_ command: ControlCommand.DaemonCommand) -> ControlReply {
     do throws(LookupFailure) {
-      let lookup = PublishedPortLookup(
-        container: try ContainerReference(command.container),
-        listenPort: command.listenPort,
-        daemon: command.daemon.address,
-        daemonPort: command.daemon.port
-      )
-      return startFed(DaemonQuestion(lookup))
+      let question = try DaemonQuestion(command)
+      self.question = question
+      phase = .fed
+      return .ok([2] + question.request)
     } catch {
       return finishFed(.failure(error))
     }
-  }
-
-  private func startFed(_ command: ControlCommand.ListOverCommand) -> ControlReply {
-    do throws(LookupFailure) {
-      let listing = ContainerListingQuery(
-        label: try ContainerLabel(command.label),
-        listenPort: command.listenPort,
-        daemon: command.daemon.address,
-        daemonPort: command.daemon.port
-      )
-      return startFed(DaemonQuestion(listing))
-    } catch {
-      return finishFed(.failure(error))
-    }
-  }
-
-  private func startFed(_ question: DaemonQuestion) -> ControlReply {
-    self.question = question
-    phase = .fed
-    return .ok([2] + question.request)
   }
 
   private func finishFed(_ result: Result<[UInt8], LookupFailure>) -> ControlReply {
@@ -122,29 +90,9 @@ final class LookupPort: EidPort {
     return .ok(answer(result))
   }
 
-  private func start(_ command: ControlCommand.LookupCommand) {
+  private func start(_ command: ControlCommand.DaemonCommand, deadlineMilliseconds: UInt32) {
     do throws(LookupFailure) {
-      let lookup = PublishedPortLookup(
-        container: try ContainerReference(command.container),
-        listenPort: command.listenPort,
-        daemon: command.daemon.address,
-        daemonPort: command.daemon.port
-      )
-      start(DaemonQuestion(lookup), deadlineMilliseconds: command.deadlineMilliseconds)
-    } catch {
-      finish(.failure(error))
-    }
-  }
-
-  private func start(_ command: ControlCommand.ListCommand) {
-    do throws(LookupFailure) {
-      let listing = ContainerListingQuery(
-        label: try ContainerLabel(command.label),
-        listenPort: command.listenPort,
-        daemon: command.daemon.address,
-        daemonPort: command.daemon.port
-      )
-      start(DaemonQuestion(listing), deadlineMilliseconds: command.deadlineMilliseconds)
+      start(try DaemonQuestion(command), deadlineMilliseconds: deadlineMilliseconds)
     } catch {
       finish(.failure(error))
     }

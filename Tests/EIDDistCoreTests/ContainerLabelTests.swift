@@ -64,8 +64,7 @@ import Testing
     let query = ContainerListingQuery(
       label: try ContainerLabel("a=b".utf8),
       listenPort: 12345,
-      daemon: recordedHost,
-      daemonPort: 4243
+      daemon: Endpoint(address: recordedHost, port: 4243)
     )
     let request = String(decoding: query.request, as: UTF8.self)
     #expect(

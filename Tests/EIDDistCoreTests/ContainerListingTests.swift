@@ -23,17 +23,25 @@ import Testing
       + #""Mounts":[{"Names":1.5e3}]}"#
   }
 
-  private func query(at daemon: IPAddress = recordedHost) -> ContainerListingQuery {
-    ContainerListingQuery(listenPort: 12345, daemon: daemon, daemonPort: 4243)
+  private func query(
+    at daemon: IPAddress = recordedHost,
+    host: IPAddress? = nil
+  ) -> ContainerListingQuery {
+    ContainerListingQuery(
+      listenPort: 12345,
+      daemon: Endpoint(address: daemon, port: 4243),
+      host: host
+    )
   }
 
   /// What comes of `answer`, received in pieces between `cuts`, and then the end.
   private func outcome(
     of answer: [UInt8],
     cuts: [Int] = [],
-    at daemon: IPAddress = recordedHost
+    at daemon: IPAddress = recordedHost,
+    host: IPAddress? = nil
   ) -> Result<[ListedContainer], LookupFailure> {
-    var query = query(at: daemon)
+    var query = query(at: daemon, host: host)
     var start = 0
     for end in cuts + [answer.count] {
       if case .done(let result) = query.receive(answer[start..<end].span) { return result }
@@ -44,9 +52,10 @@ import Testing
 
   private func outcome(
     _ json: String,
-    at daemon: IPAddress = recordedHost
+    at daemon: IPAddress = recordedHost,
+    host: IPAddress? = nil
   ) -> Result<[ListedContainer], LookupFailure> {
-    outcome(of: Array(Inspect.answer(json).utf8), at: daemon)
+    outcome(of: Array(Inspect.answer(json).utf8), at: daemon, host: host)
   }
 
   private func listed(_ json: String) throws -> [ListedContainer] { try outcome(json).get() }
@@ -112,6 +121,10 @@ import Testing
     let json = "[\(Self.container(ports: ports))]"
     #expect(try listed(json)[0].publishedPort == .success(2))
     #expect(try outcome(json, at: recordedHostV6).get()[0].publishedPort == .success(3))
+    let host = IPAddress.v4(0xC000_0201)
+    #expect(
+      try outcome(json, at: recordedHostV6, host: host).get()[0].publishedPort == .success(2)
+    )
   }
 
   @Test func whatIsNotReachedSaysWhy() throws {

@@ -7,7 +7,10 @@ import Testing
 @Suite struct ControlCommandTests {
   private static let v4: [UInt8] = [4, 127, 0, 0, 1, 0x30, 0x39]
   private static let v6: [UInt8] = [6] + [UInt8](repeating: 0, count: 15) + [1, 0x30, 0x39]
+  private static let host4 = Array(v4.dropLast(2))
+  private static let host6 = Array(v6.dropLast(2))
   private static let request: [UInt8] = [0, 0, 1, 2]
+  private static let deadline: [UInt8] = [0, 0, 0x1f, 0x90]
   private static let noDelay: [UInt8] = [3, 0, 4, 0, 0, 0, 1]
   private static let linger: [UInt8] = [32, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5]
   private static let device: [UInt8] = [33, 0, 2] + Array("lo".utf8)
@@ -29,6 +32,15 @@ import Testing
     .tuning(.lowWatermark, 512),
     .localAddress(loopback4),
   ]
+
+  private static func asking(
+    _ daemon: Endpoint,
+    _ host: IPAddress,
+    _ subject: ControlCommand.DaemonCommand.Subject
+  ) -> ControlCommand.DaemonCommand {
+    ControlCommand.DaemonCommand(daemon: daemon, host: host, listenPort: 12345, subject: subject)
+  }
+
   private static let encodedOptions = noDelay + linger + device + raw + watermarks + local
 
   struct Valid: Sendable, CustomTestStringConvertible {
@@ -105,41 +117,29 @@ import Testing
       ),
       Valid(
         .lookup,
-        [request + v4 + [0, 0, 0x1f, 0x90, 0x30, 0x39], Array("0123456789ab".utf8)],
-        .lookup(
-          ControlCommand.LookupCommand(
-            request: 258,
-            daemon: loopback4,
-            deadlineMilliseconds: 8080,
-            listenPort: 12345,
-            container: Array("0123456789ab".utf8)
-          )
+        [request + deadline + v4 + host6 + [0x30, 0x39], Array("0123456789ab".utf8)],
+        .ask(
+          asking(loopback4, loopback6.address, .container(Array("0123456789ab".utf8))),
+          request: 258,
+          deadlineMilliseconds: 8080
         ),
         open: true
       ),
       Valid(
         .lookupOver,
-        [v4 + [0x30, 0x39], Array("0123456789ab".utf8)],
-        .lookupOver(
-          ControlCommand.LookupOverCommand(
-            daemon: loopback4,
-            listenPort: 12345,
-            container: Array("0123456789ab".utf8)
-          )
+        [v4 + host4 + [0x30, 0x39], Array("0123456789ab".utf8)],
+        .askOver(
+          asking(loopback4, loopback4.address, .container(Array("0123456789ab".utf8)))
         ),
         open: true
       ),
       Valid(
         .list,
-        [request + v6 + [0, 0, 0x1f, 0x90, 0x30, 0x39], Array("a=b".utf8)],
-        .list(
-          ControlCommand.ListCommand(
-            request: 258,
-            daemon: loopback6,
-            deadlineMilliseconds: 8080,
-            listenPort: 12345,
-            label: Array("a=b".utf8)
-          )
+        [request + deadline + v6 + host4 + [0x30, 0x39], Array("a=b".utf8)],
+        .ask(
+          asking(loopback6, loopback4.address, .label(Array("a=b".utf8))),
+          request: 258,
+          deadlineMilliseconds: 8080
         ),
         open: true
       ),
@@ -152,14 +152,8 @@ import Testing
       ),
       Valid(
         .listOver,
-        [v4 + [0x30, 0x39], Array("a=b".utf8)],
-        .listOver(
-          ControlCommand.ListOverCommand(
-            daemon: loopback4,
-            listenPort: 12345,
-            label: Array("a=b".utf8)
-          )
-        ),
+        [v4 + host6 + [0x30, 0x39], Array("a=b".utf8)],
+        .askOver(asking(loopback4, loopback6.address, .label(Array("a=b".utf8)))),
         open: true
       ),
       Valid(

@@ -37,13 +37,14 @@ func lookup(
   _ container: String = "web",
   listenPort: UInt16 = 12345,
   at daemon: IPAddress = recordedHost,
+  host: IPAddress? = nil,
   limit: Int = PublishedPortLookup.defaultResponseLimitBytes
 ) throws -> PublishedPortLookup {
   PublishedPortLookup(
     container: try ContainerReference(container.utf8),
     listenPort: listenPort,
-    daemon: daemon,
-    daemonPort: 4243,
+    daemon: Endpoint(address: daemon, port: 4243),
+    host: host,
     responseLimitBytes: limit
   )
 }

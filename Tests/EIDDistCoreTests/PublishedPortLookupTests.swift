@@ -328,6 +328,21 @@ import Testing
     }
   }
 
+  @Test func bindingIsThatOfTheHostWhereverTheDaemonIs() throws {
+    let list = [binding("127.0.0.1", "1"), binding("192.0.2.1", "2"), binding("192.0.2.9", "3")]
+    let answer = Inspect(ports: #"{"12345/tcp":[\#(list.joined(separator: ","))]}"#).answer
+    for daemon: IPAddress in [.v4(0xC000_0209), .v4(0x7F00_0001), recordedHostV6] {
+      let atHost = try lookup(at: daemon, host: .v4(0xC000_0201))
+      #expect(atHost.target.daemon.address == daemon)
+      #expect(atHost.outcome(of: answer) == .success(2))
+      let elsewhere = try lookup(at: daemon, host: .v4(0xC000_0202))
+      #expect(
+        elsewhere.outcome(of: answer)
+          == .failure(.boundElsewhere(elsewhere.target, address: "192.0.2.1"))
+      )
+    }
+  }
+
   @Test func ofTwoEquallyGoodBindingsTheFirstCounts() throws {
     let list = [binding("", "1"), binding("0.0.0.0", "2")]
     #expect(try ports(#"{"12345/tcp":[\#(list.joined(separator: ","))]}"#) == .success(1))

@@ -15,10 +15,15 @@ extension DriverTests {
       "HTTP/1.1 200 OK\r\nContent-Length: \(json.utf8.count)\r\n\r\n\(json)".utf8
     )
 
+    /// A daemon at a port of 127.0.0.1, where the host is as well; listen port 12345.
+    private func question(_ daemon: UInt16) -> [UInt8] {
+      loopback(daemon) + [4, 127, 0, 0, 1] + big(UInt16(12345))
+    }
+
     /// Asks the daemon at a port of 127.0.0.1. Answers the port that asks.
     private func lookUp(at daemon: UInt16, _ name: String = container) -> Port {
       let port = Port("eid_drv lookup")!
-      let request = big(UInt32(3)) + loopback(daemon) + big(UInt32(2000)) + big(UInt16(12345))
+      let request = big(UInt32(3)) + big(UInt32(2000)) + question(daemon)
       #expect(port.control(.lookup, request + Array(name.utf8)) == .ok)
       return port
     }
@@ -67,7 +72,7 @@ extension DriverTests {
 
     @Test func oneLookupIsMadeByOnePort() {
       let (port, peer) = asked()
-      let second = big(UInt32(4)) + loopback(1) + big(UInt32(2000)) + big(UInt16(12345)) + [0x61]
+      let second = big(UInt32(4)) + big(UInt32(2000)) + question(1) + [0x61]
       #expect(port.control(.lookup, second, by: Machine.bob) == .error("ealready"))
       peer.send(Self.answer)
       #expect(Machine.message() == port.reply(3, published))
@@ -84,7 +89,7 @@ extension DriverTests {
     /// Asks for a list at a port of 127.0.0.1. Answers the port that asks.
     private func list(at daemon: UInt16, label: String = "a=b") -> Port {
       let port = Port("eid_drv lookup")!
-      let request = big(UInt32(3)) + loopback(daemon) + big(UInt32(2000)) + big(UInt16(12345))
+      let request = big(UInt32(3)) + big(UInt32(2000)) + question(daemon)
       #expect(port.control(.list, request + Array(label.utf8)) == .ok)
       return port
     }
@@ -193,7 +198,7 @@ extension DriverTests {
     /// A lookup over a connection of Erlang's, which has been told what to send.
     private func fed(_ name: String = container) -> (Port, Answer) {
       let port = Port("eid_drv lookup")!
-      let command = loopback(1) + big(UInt16(12345)) + Array(name.utf8)
+      let command = question(1) + Array(name.utf8)
       return (port, port.control(.lookupOver, command))
     }
 
@@ -253,7 +258,7 @@ extension DriverTests {
       let (port, peer) = asked()
       #expect(port.control(.feed, Self.answer) == .badarg)
       #expect(port.control(.feedEnd) == .badarg)
-      #expect(port.control(.lookupOver, loopback(1) + big(UInt16(1)) + [97]) == .error("ealready"))
+      #expect(port.control(.lookupOver, question(1) + [97]) == .error("ealready"))
       peer.send(Self.answer)
       #expect(Machine.message() == port.reply(3, published))
     }

@@ -237,8 +237,9 @@ look_up(#{host := Host} = Peer) ->
     eid_peers:run(Peer, fun() -> look_up(Host, "web", 5000) end).
 
 look_up(Host, Container, Milliseconds) ->
-    eid_socket:lookup(eid_peers:address(Host), eid_daemon:port(),
-                      Milliseconds, eid_peers:port(), Container).
+    Ip = eid_peers:address(Host),
+    eid_socket:lookup({Ip, eid_daemon:port()}, Ip, Milliseconds,
+                      eid_peers:port(), Container).
 
 udp_sockets(OsPid) ->
     Own = eid_proc:sockets(OsPid),

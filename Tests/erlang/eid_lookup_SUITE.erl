@@ -427,9 +427,10 @@ answers_without_end(Config) ->
     %% They reach the limit, unless the machine is too slow for that.
     Results = each(A, Containers,
                    fun(Container) ->
-                           eid_socket:lookup(eid_peers:address(Host),
-                                             eid_daemon:port(), 10000,
-                                             eid_peers:port(), Container)
+                           Ip = eid_peers:address(Host),
+                           eid_socket:lookup({Ip, eid_daemon:port()}, Ip,
+                                             10000, eid_peers:port(),
+                                             Container)
                    end),
     {Longest, Most} = stop_pulse(A),
     _ = [true = lists:member(Reason, [answer_too_large, answer_stalled])

@@ -5,7 +5,8 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -define(KEYS, [erlang_port, docker_daemon_port, docker_dameon_port,
-               docker_tls, docker_cert_path, docker_tls_name, docker_hosts,
+               docker_tls, docker_cert_path, docker_tls_name, docker_host,
+               docker_hosts,
                eid_lookup, eid_lookup_timeout, inet_dist_use_interface,
                eid_allow, eid_handshake_limit, eid_handshake_source_limit,
                eid_log_interval, eid_cluster,
@@ -34,6 +35,10 @@ settings_test_() ->
       {"cluster, of the environment", fun cluster_of_environment/0},
       {"wrong clusters", fun wrong_clusters/0},
       {"sizes", fun sizes/0}, {"hosts that differ", fun hosts/0},
+      {"daemons elsewhere", fun addresses/0},
+      {"daemons elsewhere, of the environment",
+       fun addresses_of_environment/0},
+      {"wrong addresses", fun wrong_addresses_are_told/0},
       {"Docker's environment", fun environment/0},
       {"the old name", fun old_name/0}]}.
 
@@ -88,7 +93,9 @@ wrong_values() ->
                                               [{"h", [{tls, 1}]}],
                                               [{"h", [{tsl, true}]}], ["h"],
                                               [{"h", []} | x],
-                                              [{"h", [{port, 1} | x]}]]},
+                                              [{"h", [{port, 1} | x]}]]
+                                             ++ [[{"h", [{address, A}]}]
+                                                 || A <- wrong_addresses()]},
                               {eid_lookup, [dns, "direct", undefined]},
                               {eid_lookup_timeout, [-1, 0, 120001, infinity]},
                               {eid_allow, ["10.0.0.0/8", ["10.0.0.0/33"],
@@ -118,42 +125,36 @@ cluster() ->
     ?assertEqual(off, eid_settings:get(eid_cluster)).
 
 cluster_of_environment() ->
-    Variables = ["EID_CLUSTER_LABEL", "EID_CLUSTER_HOSTS"],
-    Before = [{Name, os:getenv(Name)} || Name <- Variables],
-    try
-        os:putenv("EID_CLUSTER_LABEL", "a=b"),
-        os:putenv("EID_CLUSTER_HOSTS", "10.0.0.1, 10.0.0.2"),
-        ?assertMatch(#{label := "a=b", hosts := ["10.0.0.1", "10.0.0.2"],
-                       interval := 10000}, eid_settings:get(eid_cluster)),
-        %% The setting goes before.
-        set(eid_cluster, [{label, "c"}, {hosts, ["h"]}]),
-        ?assertMatch(#{label := "c"}, eid_settings:get(eid_cluster)),
-        set(eid_cluster, off),
-        ?assertEqual(off, eid_settings:get(eid_cluster)),
-        application:unset_env(kernel, eid_cluster),
-        [begin
-             os:putenv("EID_CLUSTER_LABEL", Label),
-             os:putenv("EID_CLUSTER_HOSTS", Hosts),
-             {error, Sentence} = eid_settings:check(),
-             ?assertNotEqual(nomatch, string:find(Sentence, Words)),
-             ?assertNotEqual(nomatch, string:find(Sentence,
-                                                  "EID_CLUSTER_LABEL")),
-             ?assertNotEqual(nomatch, string:find(Sentence,
-                                                  "EID_CLUSTER_HOSTS"))
-         end || {Label, Hosts, Words} <-
-                    [{"a=b", "", "is not set"}, {"", "h", "is not set"},
-                     {"a=b", "h,", "has the host"},
-                     {"a=b", "h h", "has the host"},
-                     {"=b", "h", "has the label"}]],
-        os:putenv("EID_CLUSTER_LABEL", ""),
-        os:putenv("EID_CLUSTER_HOSTS", ""),
-        ?assertEqual(off, eid_settings:get(eid_cluster))
-    after
-        [case Value of
-             false -> os:unsetenv(Name);
-             _ -> os:putenv(Name, Value)
-         end || {Name, Value} <- Before]
-    end.
+    with_environment(
+      ["EID_CLUSTER_LABEL", "EID_CLUSTER_HOSTS"],
+      fun() ->
+              true = os:putenv("EID_CLUSTER_LABEL", "a=b"),
+              true = os:putenv("EID_CLUSTER_HOSTS", "10.0.0.1, 10.0.0.2"),
+              ?assertMatch(#{label := "a=b", hosts := ["10.0.0.1", "10.0.0.2"],
+                             interval := 10000},
+                           eid_settings:get(eid_cluster)),
+              %% The setting goes before.
+              set(eid_cluster, [{label, "c"}, {hosts, ["h"]}]),
+              ?assertMatch(#{label := "c"}, eid_settings:get(eid_cluster)),
+              set(eid_cluster, off),
+              ?assertEqual(off, eid_settings:get(eid_cluster)),
+              application:unset_env(kernel, eid_cluster),
+              [begin
+                   true = os:putenv("EID_CLUSTER_LABEL", Label),
+                   true = os:putenv("EID_CLUSTER_HOSTS", Hosts),
+                   {error, Sentence} = eid_settings:check(),
+                   [?assertNotEqual(nomatch, string:find(Sentence, Word))
+                    || Word <- [Words, "EID_CLUSTER_LABEL",
+                                "EID_CLUSTER_HOSTS"]]
+               end || {Label, Hosts, Words} <-
+                          [{"a=b", "", "is not set"}, {"", "h", "is not set"},
+                           {"a=b", "h,", "has the host"},
+                           {"a=b", "h h", "has the host"},
+                           {"=b", "h", "has the label"}]],
+              true = os:putenv("EID_CLUSTER_LABEL", ""),
+              true = os:putenv("EID_CLUSTER_HOSTS", ""),
+              ?assertEqual(off, eid_settings:get(eid_cluster))
+      end).
 
 wrong_clusters() ->
     Good = [{label, "a=b"}, {hosts, ["10.0.0.1"]}],
@@ -216,44 +217,152 @@ hosts() ->
     set(docker_hosts, [{"10.0.0.1", [{tls, false}, {port, 1}]},
                        {"::1", [{cert_path, "/six"}]},
                        {"h.test", [{tls_name, "n"}]}]),
-    All = #{port => 4243, tls => true, cert_path => "/all",
-            tls_name => undefined},
-    ?assertEqual(All, eid_settings:daemon(undefined, {10, 0, 0, 2})),
-    ?assertEqual(All, eid_settings:daemon("other.test", {10, 0, 0, 2})),
-    ?assertEqual(All#{tls := false, port := 1},
-                 eid_settings:daemon(undefined, {10, 0, 0, 1})),
-    ?assertEqual(All#{cert_path := "/six"},
-                 eid_settings:daemon("0::1", {0, 0, 0, 0, 0, 0, 0, 1})),
-    ?assertEqual(All#{tls_name := "n"},
-                 eid_settings:daemon("h.test", {10, 0, 0, 2})),
+    All = #{address => {10, 0, 0, 2}, port => 4243, tls => true,
+            cert_path => "/all", tls_name => {10, 0, 0, 2}},
+    One = {0, 0, 0, 0, 0, 0, 0, 1},
+    ?assertEqual(All, daemon(undefined, {10, 0, 0, 2})),
+    ?assertEqual(All#{tls_name := "other.test"},
+                 daemon("other.test", {10, 0, 0, 2})),
+    ?assertEqual(All#{address := {10, 0, 0, 1}, tls := false, port := 1,
+                      tls_name := {10, 0, 0, 1}},
+                 daemon(undefined, {10, 0, 0, 1})),
+    ?assertEqual(All#{address := One, cert_path := "/six", tls_name := One},
+                 daemon("0::1", One)),
+    ?assertEqual(All#{tls_name := "n"}, daemon("h.test", {10, 0, 0, 2})),
     set(docker_hosts, [{"h", wrong}]),
-    ?assertError({bad_setting, _},
-                 eid_settings:daemon(undefined, {10, 0, 0, 1})).
+    ?assertError({bad_setting, _}, daemon(undefined, {10, 0, 0, 1})).
 
-environment() ->
-    Names = ["DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME"],
+daemon(Host, Ip) ->
+    eid_docker_setting:daemon(Host, Ip).
+
+%% A daemon with an address of its own.
+addresses() ->
+    set(docker_cert_path, "/c"),
+    Ip = {10, 0, 0, 1},
+    [begin
+         set(docker_hosts, [{"10.0.0.1", Options}]),
+         ?assertEqual(ok, eid_settings:check()),
+         ?assertEqual(#{address => Address, port => Port, tls => Tls,
+                        cert_path => "/c", tls_name => Name},
+                      daemon("h.test", Ip))
+     end || {Options, Address, Port, Tls, Name} <-
+                [{[{address, "tcp://10.9.0.1:1"}], {10, 9, 0, 1}, 1, false,
+                  {10, 9, 0, 1}},
+                 {[{address, "tcp://10.9.0.1"}], {10, 9, 0, 1}, 2375, false,
+                  {10, 9, 0, 1}},
+                 {[{address, "https://d.test"}], "d.test", 2376, true,
+                  "d.test"},
+                 {[{address, "http://d.test:80/"}, {tls_name, "n"}],
+                  "d.test", 80, false, "n"},
+                 {[{port, 7}, {address, "tcp://[fd00::1]:8"}, {tls, true}],
+                  {16#fd00, 0, 0, 0, 0, 0, 0, 1}, 7, true,
+                  {16#fd00, 0, 0, 0, 0, 0, 0, 1}}]],
+    set(docker_tls, true),
+    ?assertMatch(#{tls := true}, daemon("h.test", Ip)),
+    set(docker_hosts, [{"h.test", [{address, "http://d.test"}]}]),
+    ?assertMatch(#{tls := false, address := "d.test"}, daemon("h.test", Ip)),
+    ?assertMatch(#{tls := true, address := Ip}, daemon("other.test", Ip)).
+
+wrong_addresses() ->
+    ["", "10.0.0.1:1", "10.0.0.1", "tcp://", "tcp://:1", "tcp://h:0",
+     "tcp://h:65536", "tcp://h:x", "tcp://h/v1", "unix:///var/run/docker.sock",
+     "ssh://h", "ftp://h", 'tcp://h', <<"tcp://h">>, {10, 0, 0, 1}].
+
+addresses_of_environment() ->
+    with_environment(
+      ["EID_DOCKER_HOSTS", "DOCKER_HOST", "DOCKER_TLS_VERIFY"],
+      fun() ->
+              Ip = {10, 0, 0, 1},
+              true = os:putenv("EID_DOCKER_HOSTS",
+                               "10.0.0.1=tcp://10.9.0.1:1, "
+                               "h.test=https://d.test"),
+              ?assertEqual(ok, eid_settings:check()),
+              ?assertMatch(#{address := {10, 9, 0, 1}, port := 1,
+                             tls := false}, daemon(undefined, Ip)),
+              ?assertMatch(#{address := "d.test", port := 2376, tls := true},
+                           daemon("h.test", {10, 0, 0, 2})),
+              %% That of Docker's client says something of one host.
+              true = os:putenv("DOCKER_HOST", "tcp://10.0.0.3:3"),
+              ?assertMatch(#{address := {10, 0, 0, 3}, port := 3},
+                           daemon(undefined, {10, 0, 0, 3})),
+              ?assertMatch(#{address := {10, 0, 0, 4}, port := 4243},
+                           daemon(undefined, {10, 0, 0, 4})),
+              true = os:putenv("DOCKER_HOST", "tcp://10.0.0.1:3"),
+              ?assertMatch(#{port := 1}, daemon(undefined, Ip)),
+              %% Settings go before.
+              set(docker_hosts, []),
+              ?assertMatch(#{address := Ip, port := 3}, daemon("x", Ip)),
+              set(docker_host, "https://10.0.0.1"),
+              ?assertMatch(#{address := Ip, port := 2376, tls := true},
+                           daemon("x", Ip)),
+              application:unset_env(kernel, docker_host),
+              [begin
+                   true = os:putenv("DOCKER_HOST", Local),
+                   ?assertEqual([], eid_settings:get(docker_hosts))
+               end || Local <- ["", "unix:///var/run/docker.sock",
+                                "ssh://u@10.0.0.1", "tcp://:2375"]]
+      end).
+
+wrong_addresses_are_told() ->
+    Says = fun(Words) ->
+                   {error, Sentence} = eid_settings:check(),
+                   ?assertError({bad_setting, Sentence},
+                                eid_settings:get(docker_hosts)),
+                   [?assertNotEqual(nomatch, string:find(Sentence, Word))
+                    || Word <- Words]
+           end,
+    with_environment(
+      ["EID_DOCKER_HOSTS", "DOCKER_HOST"],
+      fun() ->
+              [begin
+                   true = os:putenv("EID_DOCKER_HOSTS", Text),
+                   Says(["EID_DOCKER_HOSTS", Text, "10.77.0.2=tcp://"])
+               end || Text <- ["h", "=tcp://h", "h=", "h=h:1",
+                               "h=unix:///x", "a=tcp://b,c"]],
+              true = os:putenv("EID_DOCKER_HOSTS", ""),
+              [begin
+                   true = os:putenv("DOCKER_HOST", Text),
+                   Says(["DOCKER_HOST", Text, "tcp://10.77.0.2:2376"])
+               end || Text <- ["h", "tcp://h:0", "10.0.0.1:2375"]],
+              true = os:putenv("DOCKER_HOST", ""),
+              [begin
+                   set(docker_host, Wrong),
+                   Says(["docker_host", "tcp://10.77.0.2:2376"])
+               end || Wrong <- wrong_addresses()]
+      end).
+
+%% With none of them set, and then as they were.
+with_environment(Names, Fun) ->
     Before = [{Name, os:getenv(Name)} || Name <- Names],
     try
-        true = os:putenv("HOME", "/home/x"),
-        [os:unsetenv(Name) || Name <- tl(lists:reverse(Names))],
-        ?assertEqual(false, eid_settings:get(docker_tls)),
-        ?assertEqual("/home/x/.docker", eid_settings:get(docker_cert_path)),
-        true = os:putenv("DOCKER_TLS_VERIFY", ""),
-        true = os:putenv("DOCKER_CERT_PATH", "/env"),
-        ?assertEqual(false, eid_settings:get(docker_tls)),
-        ?assertEqual("/env", eid_settings:get(docker_cert_path)),
-        true = os:putenv("DOCKER_TLS_VERIFY", "0"),
-        ?assertEqual(true, eid_settings:get(docker_tls)),
-        set(docker_tls, false),
-        set(docker_cert_path, "/set"),
-        ?assertEqual(false, eid_settings:get(docker_tls)),
-        ?assertEqual("/set", eid_settings:get(docker_cert_path))
+        [os:unsetenv(Name) || Name <- Names],
+        Fun()
     after
         [case Value of
              false -> os:unsetenv(Name);
              _ -> os:putenv(Name, Value)
          end || {Name, Value} <- Before]
     end.
+
+environment() ->
+    with_environment(
+      ["DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME"],
+      fun() ->
+              true = os:putenv("HOME", "/home/x"),
+              ?assertEqual(false, eid_settings:get(docker_tls)),
+              ?assertEqual("/home/x/.docker",
+                           eid_settings:get(docker_cert_path)),
+              true = os:putenv("DOCKER_TLS_VERIFY", ""),
+              true = os:putenv("DOCKER_CERT_PATH", "/env"),
+              ?assertEqual(false, eid_settings:get(docker_tls)),
+              ?assertEqual("/env", eid_settings:get(docker_cert_path)),
+              true = os:putenv("DOCKER_TLS_VERIFY", "0"),
+              ?assertEqual(true, eid_settings:get(docker_tls)),
+              set(docker_tls, false),
+              set(docker_cert_path, "/set"),
+              ?assertEqual(false, eid_settings:get(docker_tls)),
+              ?assertEqual("/set", eid_settings:get(docker_cert_path))
+      end).
 
 old_name() ->
     set(docker_dameon_port, 99),
@@ -280,9 +389,10 @@ sentence(Key, Value) ->
                       "the name in the daemons' certificates, such as "
                           "\"docker.example\"";
                   docker_hosts ->
-                      "a list of hosts with their settings (port, tls, "
-                          "cert_path, tls_name), such as [{\"10.77.0.2\", "
-                          "[{port, 2376}, {tls, true}]}]";
+                      "a list of hosts with their settings (address, port, "
+                          "tls, cert_path, tls_name), such as "
+                          "[{\"10.77.0.2\", [{address, "
+                          "\"tcp://192.168.5.2:2376\"}, {tls, true}]}]";
                   eid_lookup ->
                       "docker, direct or loopback";
                   eid_lookup_timeout ->

@@ -17,16 +17,14 @@ func run(_ input: [UInt8]) {
       check(tuning.lowWatermark < tuning.highWatermark, "a busy port would never be ready")
       check(tuning.receiveChunk >= ReceiveBuffer.firstChunkBytes, "no room to receive")
     }
-  case .lookup(let lookup):
-    check(lookup.container.count <= bytes.count, "a longer name than came")
-    _ = try? ContainerReference(lookup.container)
-  case .lookupOver(let lookup):
-    check(lookup.container.count <= bytes.count, "a longer name than came")
-    _ = try? ContainerReference(lookup.container)
-  case .list(let list):
-    checkLabel(list.label)
-  case .listOver(let list):
-    checkLabel(list.label)
+  case .ask(let command, _, _), .askOver(let command):
+    switch command.subject {
+    case .container(let name):
+      check(name.count <= bytes.count, "a longer name than came")
+      _ = try? ContainerReference(name)
+    case .label(let label):
+      checkLabel(label)
+    }
   case .eventsRequest(let daemon, let bytes):
     guard let label = try? ContainerLabel(bytes) else { return }
     let lines = String(decoding: label.eventsRequest(to: daemon), as: UTF8.self)

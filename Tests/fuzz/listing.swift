@@ -6,8 +6,7 @@ func run(_ input: [UInt8]) {
   let answer = Array(input.dropFirst())
   let query = ContainerListingQuery(
     listenPort: 12345,
-    daemon: .v4(0xC000_0201),
-    daemonPort: 4243,
+    daemon: Endpoint(address: .v4(0xC000_0201), port: 4243),
     responseLimitBytes: 16 * 1024
   )
   let whole = outcome(query, answer, pieces: answer.count)

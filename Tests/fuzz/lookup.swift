@@ -7,8 +7,7 @@ func run(_ input: [UInt8]) {
   let lookup = PublishedPortLookup(
     container: container,
     listenPort: 12345,
-    daemon: .v4(0xC000_0201),
-    daemonPort: 4243,
+    daemon: Endpoint(address: .v4(0xC000_0201), port: 4243),
     responseLimitBytes: 16 * 1024
   )
   let whole = outcome(lookup, answer, pieces: answer.count)
