@@ -17,7 +17,7 @@
 %% client on the daemon's own machine, and says nothing of hosts.
 -module(eid_docker_setting).
 
--export([daemon/2, read/0]).
+-export([daemon/2, read/1]).
 
 -export_type([host/0, daemon/0]).
 
@@ -46,7 +46,8 @@
 %% is not known, and Ip its address.
 -spec daemon(inet:hostname() | undefined, inet:ip_address()) -> daemon().
 daemon(Host, Ip) ->
-    Own = case [Options || {Name, Options} <- eid_settings:get(docker_hosts),
+    Own = case [Options || {Name, Options} <- eid_settings:get(docker_hosts)
+                               ++ eid_settings:get(docker_host),
                            Name =:= Host orelse is_address(Name, Ip)] of
               [Options | _] -> Options;
               [] -> []
@@ -95,10 +96,14 @@ address_or_name(Text) ->
     end.
 
 %% What is set for single hosts. Of two entries for one host the first counts.
--spec read() -> [host()] | {error, Sentence :: string()}.
-read() ->
+-spec read(docker_hosts | docker_host) ->
+          [host()] | {error, Sentence :: string()}.
+read(Key) ->
     try
-        hosts() ++ host()
+        case Key of
+            docker_hosts -> hosts();
+            docker_host -> host()
+        end
     catch
         throw:{wrong, Sentence} -> {error, lists:flatten(Sentence)}
     end.

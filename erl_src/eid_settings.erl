@@ -46,8 +46,8 @@
 -export_type([key/0, cluster/0]).
 
 -type key() :: erlang_port | docker_daemon_port | docker_tls
-             | docker_cert_path | docker_tls_name | docker_hosts | eid_lookup
-             | eid_lookup_timeout | eid_allow | eid_handshake_limit
+             | docker_cert_path | docker_tls_name | docker_hosts | docker_host
+             | eid_lookup | eid_lookup_timeout | eid_allow | eid_handshake_limit
              | eid_handshake_source_limit | eid_log_interval | eid_cluster.
 -type cluster() :: eid_cluster_setting:cluster().
 
@@ -64,7 +64,8 @@
 %% OTP's own setting is checked as well: an address that is none must not mean
 %% that the node listens on all of them.
 -define(CHECKED, [erlang_port, docker_daemon_port, docker_tls,
-                  docker_cert_path, docker_tls_name, docker_hosts, eid_lookup,
+                  docker_cert_path, docker_tls_name, docker_hosts, docker_host,
+                  eid_lookup,
                   eid_lookup_timeout, eid_allow, eid_handshake_limit,
                   eid_handshake_source_limit, eid_log_interval, eid_cluster,
                   inet_dist_use_interface]).
@@ -80,6 +81,7 @@
          (docker_cert_path) -> file:filename();
          (docker_tls_name) -> string() | undefined;
          (docker_hosts) -> [eid_docker_setting:host()];
+         (docker_host) -> [eid_docker_setting:host()];
          (eid_lookup) -> docker | direct | loopback;
          (eid_lookup_timeout) -> pos_integer();
          (eid_allow) -> all | [string()];
@@ -123,8 +125,8 @@ value(docker_daemon_port) ->
             application:get_env(kernel, ?OLD_DAEMON_PORT,
                                 default(docker_daemon_port))
     end;
-value(docker_hosts) ->
-    eid_docker_setting:read();
+value(Key) when Key =:= docker_hosts; Key =:= docker_host ->
+    eid_docker_setting:read(Key);
 value(eid_cluster) ->
     eid_cluster_setting:read();
 value(Key) ->
@@ -160,7 +162,7 @@ is_allowed(docker_cert_path, Path) ->
     is_text(Path);
 is_allowed(docker_tls_name, Name) ->
     Name =:= undefined orelse is_text(Name);
-is_allowed(docker_hosts, Hosts) ->
+is_allowed(Key, Hosts) when Key =:= docker_hosts; Key =:= docker_host ->
     is_list(Hosts);
 is_allowed(eid_lookup, Lookup) ->
     lists:member(Lookup, [docker, direct, loopback]);
@@ -204,6 +206,7 @@ least(_Size) -> 0.
 
 -spec sentence(atom(), term()) -> string().
 sentence(Key, {error, Sentence}) when Key =:= docker_hosts;
+                                      Key =:= docker_host;
                                       Key =:= eid_cluster ->
     Sentence;
 sentence(Key, Value) ->

@@ -13,6 +13,7 @@
          the_request/1, no_daemon/1, a_daemon_that_does_not_accept/1,
          a_slow_answer_in_time_is_good/1, answers_without_end/1,
          setuptime_is_a_deadline_too/1, a_resolver_that_says_nothing/1,
+         a_resolver_that_says_nothing_of_a_daemon/1,
          a_slow_resolver_and_a_silent_daemon/1,
          a_silent_daemon_holds_up_nobody_else/1,
          a_new_published_port_is_found/1, containers_by_name/1,
@@ -34,7 +35,8 @@ all() ->
      wrong_names_are_not_asked_for, the_request, no_daemon,
      a_daemon_that_does_not_accept, a_slow_answer_in_time_is_good,
      answers_without_end, setuptime_is_a_deadline_too,
-     a_resolver_that_says_nothing, a_slow_resolver_and_a_silent_daemon,
+     a_resolver_that_says_nothing, a_resolver_that_says_nothing_of_a_daemon,
+     a_slow_resolver_and_a_silent_daemon,
      a_silent_daemon_holds_up_nobody_else, a_new_published_port_is_found,
      containers_by_name, a_hundred_lookups_at_once].
 
@@ -473,6 +475,25 @@ a_resolver_that_says_nothing(Config) ->
                               "\\(no answer in time"),
     [_] = eid_peers:logged(C, "."),
     %% That which counts failures has come.
+    eid_peers:until(fun() -> processes(C) =:= Processes + 1 end),
+    ok = gen_udp:close(Server).
+
+%% The same where it is the daemon that has a name.
+a_resolver_that_says_nothing_of_a_daemon(Config) ->
+    {ok, Server} = gen_udp:open(0, [{ip, {127, 0, 0, 1}}]),
+    C = resolving_node(Config, Server),
+    Host = eid_peers:host(),
+    ok = eid_peers:call(C, application, set_env,
+                        [kernel, docker_hosts,
+                         [{Host, [{address, "tcp://slow.example:2375"}]}]]),
+    Processes = processes(C),
+    false = eid_peers:call(C, net_kernel, connect_node,
+                           [node_name("c0ffee00c0ff", Host)]),
+    [_] = eid_peers:await_log(C, ["cannot connect to c0ffee00c0ff@", Host,
+                                  ": the name slow.example of its Docker "
+                                  "daemon .docker_hosts. does not resolve "
+                                  "\\(no answer in time"]),
+    [_] = eid_peers:logged(C, "."),
     eid_peers:until(fun() -> processes(C) =:= Processes + 1 end),
     ok = gen_udp:close(Server).
 

@@ -298,16 +298,16 @@ addresses_of_environment() ->
               application:unset_env(kernel, docker_host),
               [begin
                    true = os:putenv("DOCKER_HOST", Local),
-                   ?assertEqual([], eid_settings:get(docker_hosts))
+                   ?assertEqual([], eid_settings:get(docker_host))
                end || Local <- ["", "unix:///var/run/docker.sock",
                                 "ssh://u@10.0.0.1", "tcp://:2375"]]
       end).
 
 wrong_addresses_are_told() ->
-    Says = fun(Words) ->
+    Says = fun(Key, Words) ->
                    {error, Sentence} = eid_settings:check(),
                    ?assertError({bad_setting, Sentence},
-                                eid_settings:get(docker_hosts)),
+                                eid_settings:get(Key)),
                    [?assertNotEqual(nomatch, string:find(Sentence, Word))
                     || Word <- Words]
            end,
@@ -316,18 +316,20 @@ wrong_addresses_are_told() ->
       fun() ->
               [begin
                    true = os:putenv("EID_DOCKER_HOSTS", Text),
-                   Says(["EID_DOCKER_HOSTS", Text, "10.77.0.2=tcp://"])
+                   Says(docker_hosts,
+                        ["EID_DOCKER_HOSTS", Text, "10.77.0.2=tcp://"])
                end || Text <- ["h", "=tcp://h", "h=", "h=h:1",
                                "h=unix:///x", "a=tcp://b,c"]],
               true = os:putenv("EID_DOCKER_HOSTS", ""),
               [begin
                    true = os:putenv("DOCKER_HOST", Text),
-                   Says(["DOCKER_HOST", Text, "tcp://10.77.0.2:2376"])
+                   Says(docker_host,
+                        ["DOCKER_HOST", Text, "tcp://10.77.0.2:2376"])
                end || Text <- ["h", "tcp://h:0", "10.0.0.1:2375"]],
               true = os:putenv("DOCKER_HOST", ""),
               [begin
                    set(docker_host, Wrong),
-                   Says(["docker_host", "tcp://10.77.0.2:2376"])
+                   Says(docker_host, ["docker_host", "tcp://10.77.0.2:2376"])
                end || Wrong <- wrong_addresses()]
       end).
 
