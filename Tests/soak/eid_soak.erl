@@ -27,8 +27,8 @@
                  figures :: #{atom() => non_neg_integer()}}).
 
 %% What is logged of a handshake that both nodes forgot; see forgotten/1.
--define(FORGOTTEN, "eid: cannot connect to .* accepted the connection but did "
-        "not finish the handshake").
+-define(FORGOTTEN, "eid: cannot connect to ([^ ]+): .* accepted the connection "
+        "but did not finish the handshake").
 -define(NODES, ["a", "b", "c", "d"]).
 %% With four ticks in it, a nodedown comes after 6 to 10 s without one.
 -define(TICKTIME_S, 8).
@@ -474,7 +474,7 @@ checks(Lasted, Reports, Samples, #{peers := Peers} = State) ->
              {nodedown, "no nodedown but by a disconnect"}]]
         ++ [{"all kinds of load took place",
              load(Lasted, Reports, Samples, State)},
-            {"the nodes log nothing bad", lists:append([logged(Peer)
+            {"the nodes log nothing bad", lists:append([logged(Peer, Peers)
                                                         || Peer <- Peers])},
             {"hardly any handshake is forgotten", forgotten(State)}]
         ++ [{Name, growth(Figure, Samples)} || {Figure, Name} <- grown()].
@@ -511,14 +511,18 @@ load(Lasted, Reports, Samples, #{peers := Peers, ordered := Ordered}) ->
 
 %% Save for what is to be said of disconnects: of spawns and handshakes that
 %% these took along, and of locks that global had asked for.
--spec logged(eid_peers:peer()) -> [string()].
-logged(#{node := Node} = Peer) ->
+-spec logged(eid_peers:peer(), [eid_peers:peer()]) -> [string()].
+logged(#{node := Node} = Peer, Peers) ->
     Bad = eid_peers:logged(
-            Peer, "^(emergency|alert|critical|error|warning) "
-            "(?!\\*\\* Can not start eid_soak_node:"
-            "|eid: closed the connection from .* it closed in the middle"
-            "|" ++ ?FORGOTTEN ++
-            "|The global_name_server locker process received an unexp)"),
+            Peer, ["^(emergency|alert|critical|error|warning) "
+                   "(?!\\*\\* Can not start eid_soak_node:"
+                   "|eid: closed the connection from .* it closed in the mid"
+                   "|" ++ ?FORGOTTEN ++
+                   "|The global_name_server locker process received an unexp",
+                   [["|'global' at '", A, "' failed to connect to '", B, "'$"]
+                    || {X, Y, _} <- forgotten_by(Peers),
+                       {A, B} <- [{X, Y}, {Y, X}]],
+                   ")"]),
     [io_lib:format("~s: ~ts", [Node, string:slice(Line, 0, 400)])
      || Line <- lists:sublist(Bad, 5)].
 
@@ -529,12 +533,25 @@ logged(#{node := Node} = Peer) ->
 %% the entry), and both wait for the other until net_setuptime. Of 10,000
 %% disconnects of two nodes that did nothing else two ended so; with inet_tcp
 %% some as well.
+%%
+%% Global, on both nodes, says at that time that it failed to connect, if it had
+%% waited for this connection: its sync_other/2 wants one to each node that a
+%% third one knows, and does not try again. With inet_tcp the same.
 -spec forgotten(state()) -> [string()].
 forgotten(#{peers := Peers, ordered := Ordered}) ->
-    Lines = lists:append([eid_peers:logged(Peer, "^warning " ++ ?FORGOTTEN)
-                          || Peer <- Peers]),
+    Lines = [Line || {_, _, Line} <- forgotten_by(Peers)],
     [io_lib:format("~w times, such as: ~ts", [length(Lines), hd(Lines)])
      || length(Lines) > 1 + lists:sum(maps:values(Ordered)) div 500].
+
+%% By whom, with whom, and what it logged.
+-spec forgotten_by([eid_peers:peer()]) -> [{string(), binary(), binary()}].
+forgotten_by(Peers) ->
+    [begin
+         {match, [Other]} = re:run(Line, ?FORGOTTEN,
+                                   [{capture, all_but_first, binary}]),
+         {atom_to_list(Node), Other, Line}
+     end || #{node := Node} = Peer <- Peers,
+            Line <- eid_peers:logged(Peer, "^warning " ++ ?FORGOTTEN)].
 
 %% Compares the last quarter of the idle phases with the first one, each by the
 %% median of the phases, for one busy phase with more in its wake says nothing;
