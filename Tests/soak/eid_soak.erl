@@ -213,7 +213,8 @@ disconnects(End, #{peers := Peers} = State) ->
 -spec disconnect(eid_peers:peer(), eid_peers:peer(), state()) -> state().
 disconnect(#{node := NodeA} = A, #{node := NodeB} = B,
            #{ordered := Ordered} = State) ->
-    case order(A, NodeB) of
+    %% Where B is not up yet although A is, B would never be told of its end.
+    case is_connected(B, NodeA) andalso order(A, NodeB) of
         true ->
             Pair = pair(NodeA, NodeB),
             More = Ordered#{Pair => maps:get(Pair, Ordered, 0) + 1},
