@@ -3,10 +3,8 @@
 %% What eid says to whoever reads the log: one event for each thing that went
 %% wrong, as a report (with `application => eid') and as one line of text.
 %%
-%% The events have no domain: logger's default handler lets through only those
-%% of OTP's domains and those that have none, and drops others without a word
-%% (its filter `domain'). A filter of the user's finds them by
-%% `application => eid'.
+%% Their domain is [eid]. The filters of logger's default handler stop what has
+%% another domain than OTP's, without a word: ours gives it one more.
 -module(eid_report).
 
 -export([connect_failed/4, connect_failed_more/3,
@@ -22,11 +20,10 @@
 -spec connect_failed(node() | string(), eid_failures:step(), term(),
                      iodata()) -> ok.
 connect_failed(Node, Step, Reason, Sentence) ->
-    ?LOG_WARNING(report(connect_failed,
-                        #{node => Node, step => Step, reason => Reason,
-                          sentence => text(Sentence)},
-                        ["cannot connect to ", text(Node), ": ", Sentence]),
-                 metadata()).
+    emit(warning, connect_failed,
+         #{node => Node, step => Step, reason => Reason,
+           sentence => text(Sentence)},
+         ["cannot connect to ", text(Node), ": ", Sentence]).
 
 %% Further ones did, in the last Interval milliseconds: of each step and reason
 %% how many, and the last sentence.
@@ -42,46 +39,37 @@ connect_failed_more(Node, Interval, Failures) ->
                                                     [N, Sentence])
                                       || {_, N, Sentence} <- Failures])
             end,
-    ?LOG_WARNING(report(connect_failed_more,
-                        #{node => Node, count => Count,
-                          reasons => maps:from_list(
-                                       [{Reason, N}
-                                        || {Reason, N, _} <- Failures])},
-                        ["cannot connect to ", Node, ": ",
-                         times(Count, "more failure"), " in ",
-                         seconds(Interval), " s: ", Parts]),
-                 metadata()).
+    emit(warning, connect_failed_more,
+         #{node => Node, count => Count,
+           reasons => maps:from_list([{Reason, N}
+                                      || {Reason, N, _} <- Failures])},
+         ["cannot connect to ", Node, ": ", times(Count, "more failure"),
+          " in ", seconds(Interval), " s: ", Parts]).
 
 %% Attempts to connect to so many different nodes failed that they are only
 %% counted.
 -spec connect_failed_others(pos_integer(), non_neg_integer(), string(),
                             binary()) -> ok.
 connect_failed_others(Count, Interval, Node, Sentence) ->
-    ?LOG_WARNING(report(connect_failed_others,
-                        #{count => Count, last => Node},
-                        [times(Count, "more failure"), " to connect, to too "
-                         "many different nodes to tell each, in ",
-                         seconds(Interval), " s, the last to ", Node, ": ",
-                         Sentence]),
-                 metadata()).
+    emit(warning, connect_failed_others,
+         #{count => Count, last => Node},
+         [times(Count, "more failure"), " to connect, to too many different "
+          "nodes to tell each, in ", seconds(Interval), " s, the last to ",
+          Node, ": ", Sentence]).
 
 %% Node is connected, after Count failures in Time milliseconds.
 -spec connected_again(string(), pos_integer(), non_neg_integer()) -> ok.
 connected_again(Node, Count, Time) ->
-    ?LOG_NOTICE(report(connected_again,
-                       #{node => Node, count => Count, milliseconds => Time},
-                       ["connected to ", Node, " again after ",
-                        times(Count, "failure"), " in ", seconds(Time),
-                        " s"]),
-                metadata()).
+    emit(notice, connected_again,
+         #{node => Node, count => Count, milliseconds => Time},
+         ["connected to ", Node, " again after ", times(Count, "failure"),
+          " in ", seconds(Time), " s"]).
 
 %% A connection from Peer was closed during the handshake.
 -spec refused(string(), term(), iodata()) -> ok.
 refused(Peer, Reason, Sentence) ->
-    ?LOG_WARNING(report(connection_refused, #{peer => Peer, reason => Reason},
-                        ["closed the connection from ", Peer, ": ",
-                         Sentence]),
-                 metadata()).
+    emit(warning, connection_refused, #{peer => Peer, reason => Reason},
+         ["closed the connection from ", Peer, ": ", Sentence]).
 
 %% Further ones were, in the last second: of each reason how many, the last
 %% peer, and the last sentence.
@@ -91,73 +79,60 @@ refused_more(Refused) ->
     Parts = [io_lib:format("~w times ~ts (the last from ~ts)",
                            [N, Sentence, Peer])
              || {_, N, Peer, Sentence} <- Refused],
-    ?LOG_WARNING(report(connections_refused,
-                        #{count => Count,
-                          reasons => maps:from_list(
-                                       [{Reason, N}
-                                        || {Reason, N, _, _} <- Refused])},
-                        ["closed ", integer_to_list(Count),
-                         " more connections: ", lists:join("; ", Parts)]),
-                 metadata()).
+    emit(warning, connections_refused,
+         #{count => Count,
+           reasons => maps:from_list([{Reason, N}
+                                      || {Reason, N, _, _} <- Refused])},
+         ["closed ", integer_to_list(Count), " more connections: ",
+          lists:join("; ", Parts)]).
 
 %% The hosts of the cluster were asked for the first time.
 -spec cluster_found(string(), non_neg_integer(), non_neg_integer(),
                     pos_integer()) -> ok.
 cluster_found(Label, Containers, Answering, Hosts) ->
-    ?LOG_NOTICE(report(cluster_found,
-                       #{label => Label, containers => Containers,
-                         answering => Answering, hosts => Hosts},
-                       [cluster(Label), times(Containers, "container"),
-                        " on ", integer_to_list(Answering), " of ",
-                        times(Hosts, "host")]),
-                metadata()).
+    emit(notice, cluster_found,
+         #{label => Label, containers => Containers, answering => Answering,
+           hosts => Hosts},
+         [cluster(Label), times(Containers, "container"), " on ",
+          integer_to_list(Answering), " of ", times(Hosts, "host")]).
 
 %% A host's daemon does not list its containers.
 -spec cluster_host_fails(string(), string(), term(), iodata()) -> ok.
 cluster_host_fails(Label, Host, Reason, Sentence) ->
-    ?LOG_WARNING(report(cluster_host_fails,
-                        #{label => Label, host => Host, reason => Reason,
-                          sentence => text(Sentence)},
-                        [cluster(Label), "host ", Host, ": ", Sentence]),
-                 metadata()).
+    emit(warning, cluster_host_fails,
+         #{label => Label, host => Host, reason => Reason,
+           sentence => text(Sentence)},
+         [cluster(Label), "host ", Host, ": ", Sentence]).
 
 %% It does again, after so many milliseconds.
 -spec cluster_host_answers(string(), string(), non_neg_integer(),
                            non_neg_integer()) -> ok.
 cluster_host_answers(Label, Host, Containers, Time) ->
-    ?LOG_NOTICE(report(cluster_host_answers,
-                       #{label => Label, host => Host,
-                         containers => Containers, milliseconds => Time},
-                       [cluster(Label), "host ", Host, ": its Docker daemon "
-                        "answers again after ", seconds(Time), " s: ",
-                        times(Containers, "container")]),
-                metadata()).
+    emit(notice, cluster_host_answers,
+         #{label => Label, host => Host, containers => Containers,
+           milliseconds => Time},
+         [cluster(Label), "host ", Host, ": its Docker daemon answers again "
+          "after ", seconds(Time), " s: ", times(Containers, "container")]).
 
 %% A host's daemon does not tell of changes.
 -spec cluster_no_events(string(), string(), iodata(), pos_integer()) -> ok.
 cluster_no_events(Label, Host, Sentence, Interval) ->
-    ?LOG_NOTICE(report(cluster_no_events,
-                       #{label => Label, host => Host,
-                         sentence => text(Sentence)},
-                       [cluster(Label), "host ", Host, ": no stream of "
-                        "Docker's events (", Sentence, "), so changes are "
-                        "found only every ", seconds(Interval), " s: where a "
-                        "proxy stands before Docker, allow GET /events"]),
-                metadata()).
+    emit(notice, cluster_no_events,
+         #{label => Label, host => Host, sentence => text(Sentence)},
+         [cluster(Label), "host ", Host, ": no stream of Docker's events (",
+          Sentence, "), so changes are found only every ", seconds(Interval),
+          " s: where a proxy stands before Docker, allow GET /events"]).
 
 %% A container has the label, but cannot be connected to.
 -spec cluster_unreachable(string(), string(), eid_socket:container(),
                           atom(), iodata()) -> ok.
 cluster_unreachable(Label, Host, #{id := Id, name := Name}, Reason,
                     Sentence) ->
-    ?LOG_WARNING(report(cluster_unreachable,
-                        #{label => Label, host => Host, id => Id,
-                          name => Name, reason => Reason,
-                          sentence => text(Sentence)},
-                        [cluster(Label), "container ", Name, " of host ",
-                         Host, " has the label, but is left out: ",
-                         Sentence]),
-                 metadata()).
+    emit(warning, cluster_unreachable,
+         #{label => Label, host => Host, id => Id, name => Name,
+           reason => Reason, sentence => text(Sentence)},
+         [cluster(Label), "container ", Name, " of host ", Host,
+          " has the label, but is left out: ", Sentence]).
 
 -spec cluster(string()) -> iolist().
 cluster(Label) ->
@@ -180,11 +155,11 @@ line(Event) ->
 
 -spec warning(atom(), iodata()) -> ok.
 warning(Event, Sentence) ->
-    ?LOG_WARNING(report(Event, #{}, Sentence), metadata()).
+    emit(warning, Event, #{}, Sentence).
 
 -spec error(atom(), iodata()) -> ok.
 error(Event, Sentence) ->
-    ?LOG_ERROR(report(Event, #{}, Sentence), metadata()).
+    emit(error, Event, #{}, Sentence).
 
 %% The one line of text of a report, for logger's formatters.
 -spec format(logger:report()) -> {io:format(), [term()]}.
@@ -215,6 +190,10 @@ load_all() ->
                                          single_line => false}),
     ok.
 
+-spec emit(logger:level(), atom(), map(), iodata()) -> ok.
+emit(Level, Event, Details, Sentence) ->
+    ?LOG(Level, report(Event, Details, Sentence), with_domain(metadata())).
+
 -spec report(atom(), map(), iodata()) -> logger:report().
 report(Event, Details, Sentence) ->
     Details#{application => eid, event => Event,
@@ -239,3 +218,36 @@ text(Sentence) ->
 -spec metadata() -> logger:metadata().
 metadata() ->
     #{report_cb => fun ?MODULE:format/1}.
+
+%% Logger's own handlers, simple while kernel starts and then default, have
+%% filters that stop other domains than OTP's (logger.erl,
+%% get_default_handler_filters/0). They get one of ours: another's that stops
+%% the event still does. What simple hands on to default when that is added
+%% (logger_simple_h.erl, replay_buffer/1) would meet its filters without ours,
+%% so it has no domain.
+-spec with_domain(logger:metadata()) -> logger:metadata().
+with_domain(Metadata) ->
+    %% As logger:add_handlers/1 will read it.
+    ToCome = [default || {handler, default, _, _} <-
+                             application:get_env(kernel, logger, [])],
+    case lists:member(simple, logger:get_handler_ids()) of
+        true when ToCome =/= [] ->
+            Metadata;
+        _ ->
+            lists:foreach(fun let_through/1, [default, simple]),
+            Metadata#{domain => [eid]}
+    end.
+
+-spec let_through(logger:handler_id()) -> ok.
+let_through(Handler) ->
+    case logger:get_handler_config(Handler) of
+        {ok, #{filter_default := stop, filters := Filters}} ->
+            %% Another process may do the same.
+            _ = [logger:add_handler_filter(Handler, eid,
+                                           {fun logger_filters:domain/2,
+                                            {log, sub, [eid]}})
+                 || not lists:keymember(eid, 1, Filters)],
+            ok;
+        _ ->
+            ok
+    end.

@@ -127,7 +127,8 @@ load_all() ->
                                     eid_acceptor, eid_allow, eid_epmd,
                                     eid_failures, eid_refusals, eid_report,
                                     eid_settings, eid_socket,
-                                    eid_telemetry, eid_tls_lookup]),
+                                    eid_telemetry, eid_tls_lookup,
+                                    logger_filters]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().

@@ -15,6 +15,10 @@
          without_interval_each_is_told/1, a_node_that_does_not_listen/1,
          net_kernel_may_stop_and_start/1, before_applications_run/1,
          stock_carriers_too/1, at_rest_there_is_no_timer/1,
+         the_default_handler_prints_it/1, many_may_be_first/1,
+         a_filter_that_stops_it_holds/1, a_handler_of_all_is_left_alone/1,
+         a_handler_of_its_own/1, a_level_of_its_own/1,
+         what_is_said_at_boot/1, why_it_does_not_boot/1,
          events_of_connections/1, events_of_failures/1,
          a_slow_handler_holds_up_nothing/1, a_handler_that_dies/1,
          telemetry_that_does_not_run/1]).
@@ -34,9 +38,13 @@ all() ->
      hostile_sentences_are_bounded, verbose_tells_each,
      without_interval_each_is_told, a_node_that_does_not_listen,
      net_kernel_may_stop_and_start, before_applications_run,
-     stock_carriers_too, at_rest_there_is_no_timer, events_of_connections,
-     events_of_failures, a_slow_handler_holds_up_nothing,
-     a_handler_that_dies, telemetry_that_does_not_run].
+     stock_carriers_too, at_rest_there_is_no_timer,
+     the_default_handler_prints_it, many_may_be_first,
+     a_filter_that_stops_it_holds, a_handler_of_all_is_left_alone,
+     a_handler_of_its_own, a_level_of_its_own, what_is_said_at_boot,
+     why_it_does_not_boot, events_of_connections, events_of_failures,
+     a_slow_handler_holds_up_nothing, a_handler_that_dies,
+     telemetry_that_does_not_run].
 
 init_per_suite(Config) ->
     ok = eid_peers:only("eid_tcp"),
@@ -173,14 +181,14 @@ the_report_has_all_in_it(_Config) ->
                        receive {Collector, Events} -> Events end
                end),
     [#{level := warning, msg := {report, First}, meta := Meta},
-     #{level := warning, msg := {report, Second}}] = Events,
+     #{level := warning, msg := {report, Second}, meta := Meta2}] = Events,
     #{application := eid, event := connect_failed, node := Node,
       step := connect, reason := econnrefused, sentence := "connection" ++ _,
       text := "cannot connect to " ++ _} = First,
     #{application := eid, event := connect_failed_more, node := Absent,
       count := 2, reasons := #{{connect, econnrefused} := 2}} = Second,
-    %% Logger's default handler would drop it.
-    error = maps:find(domain, Meta),
+    #{domain := [eid]} = Meta,
+    #{domain := [eid]} = Meta2,
     ok.
 
 %% A loop over names that are all different.
@@ -315,6 +323,158 @@ at_rest_there_is_no_timer(_Config) ->
     ok.
 
 %% ---------------------------------------------------------------------
+%% Its domain
+%% ---------------------------------------------------------------------
+
+%% OTP's, with OTP's filters.
+the_default_handler_prints_it(Config) ->
+    File = file(Config),
+    Absent = absent(),
+    Says = ["WARNING REPORT[^\n]*\neid: cannot connect to ", Absent],
+    {0, Output} = erl([], connects(Absent)),
+    {match, [_]} = re:run(Output, Says, [global]),
+    {0, _} = erl([{logger, [{handler, default, logger_std_h,
+                             #{config => #{file => File}}}]}],
+                 connects(Absent)),
+    {ok, Text} = file:read_file(File),
+    {match, [_]} = re:run(Text, Says, [global]),
+    ok.
+
+%% Of what the handler has, only one filter is changed, whoever comes first.
+many_may_be_first(_Config) ->
+    A = eid_peers:start(#{name => "a"}),
+    {ok, Before} = default_handler(A),
+    ok = eid_peers:run(
+           A, fun() ->
+                      Emit = fun() -> eid_report:warning(many, "said") end,
+                      Monitors = [element(2, spawn_monitor(Emit))
+                                  || _ <- lists:seq(1, 50)],
+                      [receive {'DOWN', Monitor, _, _, normal} -> ok end
+                       || Monitor <- Monitors],
+                      ok
+              end),
+    50 = length(eid_peers:logged(A, "^warning eid: said$")),
+    {ok, #{filters := Filters} = After} = default_handler(A),
+    {value, _, Others} = lists:keytake(eid, 1, Filters),
+    Before = After#{filters := Others},
+    ok.
+
+%% One that is there before ours, one that comes later, and one in its place.
+a_filter_that_stops_it_holds(_Config) ->
+    A = node_with_interval("a", 0),
+    Absent = absent(),
+    Stop = {fun logger_filters:domain/2, {stop, sub, [eid]}},
+    Stopped = fun(Id) ->
+                      Lines = eid_peers:logged(A, "."),
+                      ok = eid_peers:call(A, logger, add_handler_filter,
+                                          [default, Id, Stop]),
+                      {ok, #{filters := Filters}} = default_handler(A),
+                      fail(A, Absent, 1),
+                      Lines = eid_peers:logged(A, "."),
+                      {ok, #{filters := After}} = default_handler(A),
+                      ok = eid_peers:call(A, logger, remove_handler_filter,
+                                          [default, Id]),
+                      fail(A, Absent, 1),
+                      [_] = eid_peers:logged(A, ".") -- Lines,
+                      After -- Filters
+              end,
+    [{eid, _}] = Stopped(before),
+    [] = Stopped(later),
+    ok = eid_peers:call(A, logger, remove_handler_filter, [default, eid]),
+    [] = Stopped(eid),
+    ok.
+
+a_handler_of_all_is_left_alone(_Config) ->
+    A = eid_peers:start(#{name => "a"}),
+    ok = eid_peers:call(A, logger, set_handler_config,
+                        [default, filter_default, log]),
+    {ok, Before} = default_handler(A),
+    fail(A, absent(), 1),
+    [_] = eid_peers:logged(A, "cannot connect"),
+    {ok, Before} = default_handler(A),
+    ok.
+
+%% As docs/reference/events.md has it.
+a_handler_of_its_own(Config) ->
+    File = file(Config),
+    A = eid_peers:start(#{name => "a"}),
+    Node = list_to_atom(absent()),
+    ok = eid_peers:run(
+           A, fun() ->
+                      ok = logger:add_handler(
+                             eid, logger_std_h,
+                             #{config => #{file => File},
+                               filter_default => stop,
+                               filters =>
+                                   [{eid, {fun logger_filters:domain/2,
+                                           {log, sub, [eid]}}}]}),
+                      ok = logger:add_handler_filter(
+                             default, eid, {fun logger_filters:domain/2,
+                                            {stop, sub, [eid]}}),
+                      false = net_kernel:connect_node(Node),
+                      logger:warning("another's"),
+                      logger_std_h:filesync(eid)
+              end),
+    [<<"warning another's">>] = eid_peers:logged(A, "."),
+    {ok, Text} = file:read_file(File),
+    [Line] = binary:split(Text, <<"\n">>, [global, trim]),
+    says(Line, " warning: eid: cannot connect to ").
+
+a_level_of_its_own(_Config) ->
+    A = eid_peers:start(#{name => "a"}),
+    ok = eid_peers:run(A, fun() ->
+                                  _ = application:load(eid),
+                                  logger:set_application_level(eid, error)
+                          end),
+    fail(A, absent(), 1),
+    ok = eid_peers:call(A, eid_report, error, [test, "said"]),
+    [<<"error eid: said">>] = eid_peers:logged(A, "."),
+    {ok, #{filters := Filters}} = default_handler(A),
+    true = lists:keymember(eid, 1, Filters),
+    ok.
+
+%% Before kernel has set up the handlers: what logger hands on to them then
+%% still reaches them. Without any to come, there is the domain from the first.
+what_is_said_at_boot(Config) ->
+    File = file(Config),
+    Old = {docker_dameon_port, 2375},
+    Synced = "logger_std_h:filesync(default), halt().",
+    {0, _} = erl([Old, {logger, [{handler, default, logger_std_h,
+                                  #{config => #{file => File}}}]}], Synced),
+    {ok, Text} = file:read_file(File),
+    {match, [_]} = re:run(Text, "docker_dameon_port is an old", [global]),
+    {0, Output} = erl([Old], Synced),
+    {match, [_ | _]} = re:run(Output, "docker_dameon_port is an old",
+                              [global]),
+    Own = {handler, own, eid_log_file,
+           #{config => File ++ ".own", filter_default => stop,
+             filters => [{eid, {fun logger_filters:domain/2,
+                                {log, equal, [eid]}}}]}},
+    Absent = absent(),
+    %% That waits for what it is to print.
+    {0, Printed} = erl([Old, {logger, [{handler, default, undefined}, Own]}],
+                       connects(Absent, "logger:remove_handler(simple)")),
+    {match, _} = re:run(Printed, "docker_dameon_port is an old"),
+    {match, _} = re:run(Printed, ["cannot connect to ", Absent]),
+    {ok, Lines} = file:read_file(File ++ ".own"),
+    {match, [_]} = re:run(Lines, ["^warning eid: cannot connect to ", Absent],
+                          [global, multiline]),
+    ok.
+
+why_it_does_not_boot(Config) ->
+    [begin
+         {Status, Output} = erl([{erlang_port, nonsense} | Logger], "halt()."),
+         true = Status =/= 0,
+         {match, _} = re:run(Output, "eid: the kernel setting erlang_port is "
+                             "nonsense, but must be")
+     end || Logger <- [[],
+                       [{logger_level, error}],
+                       [{logger, [{handler, default, logger_std_h,
+                                   #{config => #{file => file(Config)}}}]}],
+                       [{logger, [{handler, default, undefined}]}]]],
+    ok.
+
+%% ---------------------------------------------------------------------
 %% Events
 %% ---------------------------------------------------------------------
 
@@ -441,6 +601,26 @@ docker() ->
 node_with_interval(Name, Milliseconds) ->
     eid_peers:start(#{name => Name,
                       kernel => [{eid_log_interval, Milliseconds}]}).
+
+%% Runs a node with the logger that these settings say.
+erl(Kernel, Code) ->
+    eid_proc:erl(eid_peers:arguments(#{name => "x", carrier => "eid_tcp",
+                                       host => eid_peers:host(),
+                                       kernel => Kernel})
+                 ++ ["-eval", Code]).
+
+connects(Name) ->
+    connects(Name, "logger_std_h:filesync(default)").
+
+connects(Name, Sync) ->
+    ["false = net_kernel:connect_node('", Name, "'), ", Sync, ", halt()."].
+
+file(Config) ->
+    filename:join(proplists:get_value(priv_dir, Config),
+                  lists:concat([erlang:unique_integer([positive]), ".log"])).
+
+default_handler(A) ->
+    eid_peers:call(A, logger, get_handler_config, [default]).
 
 %% The name of a node that is not there: nobody has its address.
 absent() ->
