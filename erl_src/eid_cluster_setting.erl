@@ -13,7 +13,7 @@
 %% (separated by commas) are read: an image can be given them by docker run -e.
 -module(eid_cluster_setting).
 
--export([read/0]).
+-export([read/0, from_utf8/1]).
 
 -export_type([cluster/0]).
 
@@ -54,11 +54,14 @@ variable(Name) ->
         {Bytes, latin1} -> from_utf8(Bytes)
     end.
 
+%% What is no UTF-8, or no bytes any more, is left as it is.
 -spec from_utf8(string()) -> string().
 from_utf8(Bytes) ->
-    case unicode:characters_to_list(list_to_binary(Bytes)) of
-        Value when is_list(Value) -> Value;
+    try unicode:characters_to_list(list_to_binary(Bytes)) of
+        Text when is_list(Text) -> Text;
         _ -> Bytes
+    catch
+        error:badarg -> Bytes
     end.
 
 -spec read_setting(term()) -> cluster() | {error, string()}.

@@ -147,17 +147,8 @@ plain_arguments() ->
     Arguments = init:get_plain_arguments(),
     case file:native_name_encoding() of
         utf8 -> Arguments;
-        latin1 -> [from_utf8(Argument) || Argument <- Arguments]
-    end.
-
--spec from_utf8(string()) -> string().
-from_utf8(Argument) ->
-    try unicode:characters_to_list(list_to_binary(Argument)) of
-        Text when is_list(Text) -> Text;
-        _ -> Argument
-    catch
-        %% It is no longer bytes.
-        error:badarg -> Argument
+        latin1 -> [eid_cluster_setting:from_utf8(Argument)
+                   || Argument <- Arguments]
     end.
 
 -spec in_unicode() -> ok.
