@@ -82,7 +82,7 @@ plays() {
     [[ ! -e $dir/own.json ]] || cp "$dir/own.json" "$dir/before.json"
   done
   # A command of the page may wait without end.
-  timeout 600 "$repository/Tests/images/play" "$repository/docs/$1" "$GROUND_DIR" || status=$?
+  timeout 600 "$GROUND_SOURCES/play" "$repository/docs/$1" "$GROUND_DIR" || status=$?
   for dir in "$GROUND_DIR"/[0-9]*/; do
     host=$(basename "$dir")
     ground_in "$host" iptables -F INPUT
