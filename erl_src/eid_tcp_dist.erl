@@ -124,11 +124,12 @@ listen(Name, Host, Epmd) ->
 -spec load_all() -> ok.
 load_all() ->
     _ = code:ensure_modules_loaded([dist_util, erl_posix_msg, io,
-                                    eid_acceptor, eid_allow, eid_epmd,
+                                    eid_acceptor, eid_allow,
+                                    eid_docker_setting, eid_epmd,
                                     eid_failures, eid_refusals, eid_report,
                                     eid_settings, eid_socket,
                                     eid_telemetry, eid_tls_lookup,
-                                    logger_filters]),
+                                    logger_filters, uri_string]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
