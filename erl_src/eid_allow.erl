@@ -20,7 +20,8 @@ allows(Ip) ->
             true;
         {ok, all} ->
             true;
-        {ok, Allowed} ->
+        {ok, Setting} ->
+            Allowed = eid_settings:strings(Setting),
             Bits = bits(Ip),
             lists:any(fun(Network) -> contains(Network, Bits) end,
                       networks(Allowed))

@@ -111,7 +111,8 @@ read(Key) ->
 -spec hosts() -> [host()].
 hosts() ->
     case application:get_env(kernel, docker_hosts) of
-        {ok, Hosts} ->
+        {ok, Setting} ->
+            Hosts = eid_settings:strings(Setting),
             eid_settings:all(fun is_entry/1, Hosts) orelse
                 wrong("the kernel setting docker_hosts is ~tp, but must be a "
                       "list of hosts with their settings (address, port, tls, "
@@ -146,7 +147,7 @@ wrong_variable(Text) ->
 host() ->
     Setting = application:get_env(kernel, docker_host),
     Text = case Setting of
-               {ok, Set} -> Set;
+               {ok, Set} -> eid_settings:strings(Set);
                undefined -> os:getenv(?HOST_VARIABLE, "")
            end,
     case {parse(Text), Setting} of

@@ -41,7 +41,8 @@
 %% eid_unsent_limit, eid_near_receive_buffer, eid_receive_chunk.
 -module(eid_settings).
 
--export([get/1, check/0, tuning/0, is_allowed/2, all/2, is_text/1]).
+-export([get/1, check/0, tuning/0, is_allowed/2, all/2, is_text/1,
+         strings/1]).
 
 -export_type([key/0, cluster/0]).
 
@@ -129,8 +130,25 @@ value(Key) when Key =:= docker_hosts; Key =:= docker_host ->
     eid_docker_setting:read(Key);
 value(eid_cluster) ->
     eid_cluster_setting:read();
+value(Key) when Key =:= docker_cert_path; Key =:= docker_tls_name;
+                Key =:= eid_allow ->
+    strings(application:get_env(kernel, Key, default(Key)));
 value(Key) ->
     application:get_env(kernel, Key, default(Key)).
+
+%% Elixir's strings are binaries.
+-spec strings(term()) -> term().
+strings(Text) when is_binary(Text) ->
+    case unicode:characters_to_list(Text) of
+        String when is_list(String) -> String;
+        _ -> Text
+    end;
+strings([Head | Tail]) ->
+    [strings(Head) | strings(Tail)];
+strings({Key, Value}) ->
+    {strings(Key), strings(Value)};
+strings(Value) ->
+    Value.
 
 -spec default(atom()) -> term().
 default(erlang_port) -> 12345;

@@ -26,6 +26,10 @@ addresses() ->
     set(["10.0.0.1", "10.0.0.3"]),
     ?assertEqual([true, false, true, false],
                  [eid_allow:allows({10, 0, 0, N}) || N <- [1, 2, 3, 4]]),
+    %% As Elixir has it.
+    set([<<"10.0.0.2">>]),
+    ?assertEqual([false, true],
+                 [eid_allow:allows({10, 0, 0, N}) || N <- [1, 2]]),
     set([]),
     ?assertNot(eid_allow:allows(?OTHER)).
 

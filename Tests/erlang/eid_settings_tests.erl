@@ -86,7 +86,7 @@ wrong_values() ->
      end || {Key, Values} <- [{erlang_port, [-1, 65536, 1.0, "1", <<"1">>]},
                               {docker_daemon_port, [-1, 0, 65536, []]},
                               {docker_tls, [yes, 1, "true"]},
-                              {docker_cert_path, [[], x, <<"/x">>]},
+                              {docker_cert_path, [[], x, "/\000"]},
                               {docker_tls_name, [[], x]},
                               {docker_hosts, [x, [{h, []}], [{"h", x}],
                                               [{"h", [{port, 0}]}],
@@ -257,6 +257,18 @@ addresses() ->
                  {[{port, 7}, {address, "tcp://[fd00::1]:8"}, {tls, true}],
                   {16#fd00, 0, 0, 0, 0, 0, 0, 1}, 7, true,
                   {16#fd00, 0, 0, 0, 0, 0, 0, 1}}]],
+    %% As Elixir has it.
+    set(docker_hosts, [{<<"10.0.0.1">>, [{address, <<"tcp://10.9.0.1">>},
+                                         {tls_name, <<"n">>}]}]),
+    set(docker_host, <<"tcp://10.0.0.5:5">>),
+    set(docker_cert_path, <<"/c">>),
+    set(eid_allow, [<<"10.0.0.0/8">>]),
+    ?assertEqual(ok, eid_settings:check()),
+    ?assertMatch(#{address := {10, 9, 0, 1}, tls_name := "n",
+                   cert_path := "/c"}, daemon(undefined, Ip)),
+    ?assertMatch(#{port := 5}, daemon(undefined, {10, 0, 0, 5})),
+    application:unset_env(kernel, docker_host),
+    set(docker_hosts, [{"10.0.0.1", [{address, "https://d.test"}]}]),
     set(docker_tls, true),
     ?assertMatch(#{tls := true}, daemon("h.test", Ip)),
     set(docker_hosts, [{"h.test", [{address, "http://d.test"}]}]),
@@ -266,7 +278,7 @@ addresses() ->
 wrong_addresses() ->
     ["", "10.0.0.1:1", "10.0.0.1", "tcp://", "tcp://:1", "tcp://h:0",
      "tcp://h:65536", "tcp://h:x", "tcp://h/v1", "unix:///var/run/docker.sock",
-     "ssh://h", "ftp://h", 'tcp://h', <<"tcp://h">>, {10, 0, 0, 1}].
+     "ssh://h", "ftp://h", 'tcp://h', {10, 0, 0, 1}].
 
 addresses_of_environment() ->
     with_environment(
