@@ -4,5 +4,5 @@ import Config
 config :kernel, erlang_port: 12345, net_ticktime: 30
 
 if networks = System.get_env("EID_ALLOW") do
-  config :kernel, eid_allow: networks |> String.split() |> Enum.map(&to_charlist/1)
+  config :kernel, eid_allow: String.split(networks)
 end
