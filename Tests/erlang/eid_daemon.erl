@@ -232,12 +232,11 @@ request(Socket, Request) ->
             {ok, asked_for(Request), Request}
     end.
 
-asked_for(<<"GET /containers/json?", _/binary>>) ->
-    list;
-asked_for(<<"GET /events?", _/binary>>) ->
-    events;
 asked_for(Request) ->
-    {match, [Container]} =
-        re:run(Request, "^GET /containers/([^/]*)/json HTTP/1.1\r\n",
-               [{capture, all_but_first, list}]),
-    Container.
+    {match, [Path]} = re:run(Request, "^GET ([^ ?]*)[^ ]* HTTP/1.1\r\n",
+                             [{capture, all_but_first, list}]),
+    case string:lexemes(Path, "/") of
+        ["containers", "json"] -> list;
+        ["events"] -> events;
+        ["containers", Container, "json"] -> Container
+    end.

@@ -84,7 +84,7 @@ sizes_at_the_limits_arrive(Config) ->
 
 all_kinds_of_terms_arrive(Config) ->
     Bits = <<1:3, 5:70>>,
-    <<_:100/binary, Sub:5000/binary, _/binary>> = payload(10000),
+    Sub = binary:part(payload(10000), 100, 5000),
     Terms = [0, -1, 1 bsl 64, -(1 bsl 2000), 1.5e300, -0.0, a, '', 'ÿ☃',
              [], [a | b], lists:seq(1, 70000), "text", <<>>, Bits, Sub,
              {}, list_to_tuple(lists:seq(1, 300)), #{},
