@@ -33,7 +33,7 @@ eunit(Module) ->
     Eunit = filename:join(eid_peers:temp(), "eunit"),
     %% Without the settings of the suites' nodes.
     {Status, Output} =
-        eid_proc:erl(["-boot", "no_dot_erlang", "-pa", Eunit,
+        eid_proc:erl(["-boot", "no_dot_erlang", "-pz", Eunit,
                       filename:dirname(code:which(Module)),
                       "-eval",
                       lists:concat(["case eunit:test(", Module, ", [verbose]) "

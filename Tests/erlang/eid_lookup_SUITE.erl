@@ -529,10 +529,13 @@ resolving_node(Config, Server) ->
     {ok, Port} = inet:port(Server),
     File = filename:join(proplists:get_value(priv_dir, Config),
                          lists:concat(["inetrc", Port])),
+    %% OTP 29 asks for the name of its machine when it starts.
+    {ok, Own} = inet:gethostname(),
     ok = file:write_file(File,
                          [io_lib:format("~p.~n", [Line])
                           || Line <- [{resolv_conf, ""}, {hosts_file, ""},
-                                      {lookup, [dns]}, {timeout, 20000},
+                                      {host, {127, 0, 0, 1}, [Own]},
+                                      {lookup, [file, dns]}, {timeout, 20000},
                                       {retry, 1},
                                       {nameserver, {127, 0, 0, 1}, Port}]]),
     eid_peers:start(#{name => "c",

@@ -218,12 +218,15 @@ is_tls(A, #{node := NodeB, host := HostB} = B, Port) ->
 %% The settings of TLS for nodes that trust each other: an authority of their
 %% own, and a certificate that names their hosts.
 optfile(Config, Hosts) ->
-    %% inet_tls_dist takes the host part for a name, whatever it is.
-    Names = [{dNSName, Host} || Host <- Hosts],
-    Key = {key, {namedCurve, secp256r1}},
-    Chain = #{root => [Key], intermediates => [],
-              peer => [Key, {extensions, [{'Extension', ?SUBJECT_ALT_NAME,
-                                           false, Names}]}]},
+    %% Where OTP 25 takes the host part for a name, later releases see an address.
+    Names = [{dNSName, Host} || Host <- Hosts]
+        ++ [{iPAddress, list_to_binary(tuple_to_list(Ip))}
+            || Host <- Hosts, {ok, Ip} <- [inet:parse_address(Host)]],
+    %% OTP 29 cannot read what OTP 25 signs with a key of a curve.
+    Keys = [{key, {rsa, 2048, 65537}}, {digest, sha256}],
+    Chain = #{root => Keys, intermediates => [],
+              peer => [{extensions, [{'Extension', ?SUBJECT_ALT_NAME,
+                                      false, Names}]} | Keys]},
     #{server_config := Server, client_config := Client} =
         public_key:pkix_test_data(#{server_chain => Chain,
                                     client_chain => Chain}),
