@@ -218,7 +218,7 @@ is_tls(A, #{node := NodeB, host := HostB} = B, Port) ->
 %% The settings of TLS for nodes that trust each other: an authority of their
 %% own, and a certificate that names their hosts.
 optfile(Config, Hosts) ->
-    %% Where OTP 25 takes the host part for a name, later releases see an address.
+    %% OTP 25 takes the host part for a name, later releases for an address.
     Names = [{dNSName, Host} || Host <- Hosts]
         ++ [{iPAddress, list_to_binary(tuple_to_list(Ip))}
             || Host <- Hosts, {ok, Ip} <- [inet:parse_address(Host)]],
