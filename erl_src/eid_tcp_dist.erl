@@ -30,6 +30,10 @@
         (Reason =:= closed orelse Reason =:= econnreset
          orelse Reason =:= epipe)).
 
+%% Of dist_util:do_setnode/1: the handshake was done, and the connection ended
+%% before its nodeup.
+-define(NO_NODEUP, {badarg, [{erlang, setnode, _, _} | _]}).
+
 %% ---------------------------------------------------------------------
 %% Called by net_kernel, in its own process: nothing here may wait
 %% ---------------------------------------------------------------------
@@ -257,6 +261,8 @@ refused(_Peer, {_, _, none}, {check_dflags_failed, _}) ->
     ok;
 refused(_Peer, {_, _, none}, {recv_challenge_reply_failed, bad_cookie}) ->
     ok;
+refused(Peer, {_, Received, none}, ?NO_NODEUP = Reason) ->
+    refused(Peer, {closed, Received}, Reason);
 refused(_Peer, {Closed, 0}, _Reason) when ?IS_CLOSED(Closed) ->
     %% A port scan or a health check that only connects.
     ok;
@@ -377,6 +383,10 @@ rejected(Node, Peer, {_, Received, {timeout, _}}, _Reason) ->
        end]);
 rejected(Node, Peer, {_, _, {Error, _}}, _Reason) ->
     failed(Node, handshake, Error, connect_sentence(Peer, Error));
+rejected(Node, Peer, {_, _, none}, ?NO_NODEUP) ->
+    failed(Node, handshake, closed,
+           [eid_socket:format(Peer),
+            " closed as soon as the handshake was done"]);
 rejected(Node, Peer, {_, _, none}, Reason) ->
     failed(
       Node, handshake, bad_handshake,

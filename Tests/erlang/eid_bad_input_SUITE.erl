@@ -9,8 +9,8 @@
 
 -export([random_bytes/1, http_request/1, tls_hello/1,
          oversized_handshake_packet/1, empty_handshake_packet/1, half_a_name/1,
-         half_of_the_handshake/1, wrong_cookie/1, many_wrong_cookies/1,
-         impossible_names/1,
+         half_of_the_handshake/1, no_nodeup_after_the_handshake/1,
+         wrong_cookie/1, many_wrong_cookies/1, impossible_names/1,
          old_handshake/1, connect_and_close_a_thousand_times/1, resets/1,
          silence_and_single_bytes/1, many_silent_connections/1,
          garbage_after_the_handshake/1, oversized_packet/1,
@@ -26,8 +26,9 @@ suite() ->
 
 all() ->
     [random_bytes, http_request, tls_hello, oversized_handshake_packet,
-     empty_handshake_packet, half_a_name, half_of_the_handshake, wrong_cookie,
-     many_wrong_cookies, impossible_names, old_handshake,
+     empty_handshake_packet, half_a_name, half_of_the_handshake,
+     no_nodeup_after_the_handshake, wrong_cookie, many_wrong_cookies,
+     impossible_names, old_handshake,
      connect_and_close_a_thousand_times, resets, silence_and_single_bytes,
      many_silent_connections, garbage_after_the_handshake, oversized_packet,
      a_reset_connection_is_a_closed_one, half_a_packet,
@@ -137,6 +138,17 @@ half_of_the_handshake(Config) ->
     {ok, Socket} = open(Config),
     ok = gen_tcp:send(Socket, name(<<"half@127.0.0.1">>)),
     <<"sok">> = receive_packet(Socket),
+    ok = gen_tcp:close(Socket),
+    says(Config, 1, "closed in the middle of the handshake").
+
+%% As when the other node disconnects at once: it was a node, all the same.
+no_nodeup_after_the_handshake(Config) ->
+    {ok, Socket} = open(Config),
+    Challenge = challenged(Socket, <<"brief@127.0.0.1">>),
+    ok = eid_peers:forget_pending(proplists:get_value(victim, Config),
+                                  'brief@127.0.0.1'),
+    answer(Socket, Challenge),
+    {error, closed} = gen_tcp:recv(Socket, 0, 5000),
     ok = gen_tcp:close(Socket),
     says(Config, 1, "closed in the middle of the handshake").
 
@@ -387,11 +399,14 @@ challenged(Socket, Name) ->
 
 handshake(Config, Name) ->
     {ok, Socket} = open(Config),
-    Challenge = challenged(Socket, Name),
+    answer(Socket, challenged(Socket, Name)),
+    {ok, Socket}.
+
+answer(Socket, Challenge) ->
     Digest = erlang:md5(["eid_test", integer_to_list(Challenge)]),
     ok = gen_tcp:send(Socket, packet([$r, <<1:32>>, Digest])),
     <<$a, _:16/binary>> = receive_packet(Socket),
-    {ok, Socket}.
+    ok.
 
 %% Since the case began, the node has said Pattern of Count connections, and of
 %% no more.

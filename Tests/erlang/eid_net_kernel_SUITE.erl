@@ -13,6 +13,7 @@
          a_cookie_for_each_node/1, another_node_than_it_was_asked_for/1,
          two_nodes_with_one_name/1, simultaneous_connects/1,
          the_loser_of_simultaneous_connects_is_no_news/1,
+         no_nodeup_after_the_handshake/1,
          a_killed_node_is_down_at_once/1,
          a_restarted_node_is_another_one/1, halt_is_seen_at_once/1,
          idle_and_stopped_nodes/1, options_of_a_connection/1,
@@ -34,6 +35,7 @@ all() ->
      wrong_cookie, a_cookie_for_each_node, another_node_than_it_was_asked_for,
      two_nodes_with_one_name, simultaneous_connects,
      the_loser_of_simultaneous_connects_is_no_news,
+     no_nodeup_after_the_handshake,
      a_killed_node_is_down_at_once, a_restarted_node_is_another_one,
      halt_is_seen_at_once, idle_and_stopped_nodes, options_of_a_connection,
      options_of_new_connections, options_in_the_environment, dist_nodelay,
@@ -334,6 +336,33 @@ the_loser_of_simultaneous_connects_is_no_news(_Config) ->
     eid_peers:await_kept(B, Connecting#{memory := infinity}),
     <<>> = eid_peers:log(B),
     ok.
+
+%% As when the other node disconnects at once: it is the one that was asked for.
+no_nodeup_after_the_handshake(_Config) ->
+    A = eid_peers:start(#{name => "a"}),
+    Other = eid_peers:host(),
+    NodeB = list_to_atom("b@" ++ Other),
+    {ok, Listener} = gen_tcp:listen(eid_peers:port(),
+                                    [binary, {active, false}, {packet, 2},
+                                     {ip, eid_peers:address(Other)}]),
+    {_, Connecting} =
+        spawn_monitor(fun() ->
+                              false = eid_peers:call(A, net_kernel,
+                                                     connect_node, [NodeB])
+                      end),
+    {ok, Socket} = gen_tcp:accept(Listener, 5000),
+    {ok, <<$N, Flags:64, _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
+    ok = gen_tcp:send(Socket, "sok"),
+    Name = atom_to_binary(NodeB),
+    ok = gen_tcp:send(Socket, <<$N, Flags:64, 1:32, 1:32,
+                                (byte_size(Name)):16, Name/binary>>),
+    {ok, <<$r, Challenge:32, _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
+    ok = eid_peers:forget_pending(A, NodeB),
+    Digest = erlang:md5(["eid_test", integer_to_list(Challenge)]),
+    ok = gen_tcp:send(Socket, [$a, Digest]),
+    {error, closed} = gen_tcp:recv(Socket, 0, 5000),
+    receive {'DOWN', Connecting, _, _, normal} -> ok end,
+    said_once(A, "closed as soon as the handshake was done").
 
 %% ---------------------------------------------------------------------
 %% Ends that nobody wished

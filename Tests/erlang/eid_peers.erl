@@ -10,7 +10,8 @@
 -export([start_keeper/0, stop_kept/0, start/0, start/1, start_all/1,
          note/1, pair/0, pair/1, only/1,
          kill/1, stop/1, freeze/1, thaw/1, is_up/2, call/4, run/2, run/3,
-         connect/2, disconnect/2, host/0, address/1, arguments/1, carrier/0,
+         connect/2, disconnect/2, forget_pending/2, host/0, address/1,
+         arguments/1, carrier/0,
          sanitized/0, port/0, temp/0, release/0, log/1, logged/2, await_log/2,
          kept/1, await_kept/2, memory/1, until/1, until/2]).
 
@@ -189,6 +190,17 @@ disconnect(A, B) ->
                           true
                   end
           end).
+
+%% Takes what a handshake with Node would complete from the VM of Peer: then it
+%% ends as one does whose connection has ended just before.
+-spec forget_pending(peer(), node()) -> ok.
+forget_pending(Peer, Node) ->
+    run(Peer, fun() ->
+                      ConnId = ets:lookup_element(sys_dist, Node, 3),
+                      true = erts_internal:abort_pending_connection(Node,
+                                                                    ConnId),
+                      ok
+              end).
 
 -spec is_up(peer(), peer()) -> boolean().
 is_up(A, #{node := Node}) ->
