@@ -118,7 +118,7 @@ start_nodes(SelfTest) ->
     Nodes = [Node || #{node := Node} <- Peers],
     Faulty = [{Peer, case SelfTest andalso Peer =:= hd(Peers) of
                          true -> [lost, twice, order, content, answer, load,
-                                  log, growth];
+                                  log, forgotten, growth];
                          false -> []
                      end} || Peer <- Peers],
     [ok = eid_peers:call(Peer, eid_soak_node, start,

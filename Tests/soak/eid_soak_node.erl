@@ -21,7 +21,7 @@
 
 %% What the self-test has this node do wrong.
 -type fault() :: lost | twice | order | content | answer | load | log
-               | growth.
+               | forgotten | growth.
 
 -type sample() :: #{atom() => non_neg_integer()}.
 
@@ -114,6 +114,10 @@ start(Others, Faults) ->
     logger:notice("the load ~0p begins", [?MODULE]),
     lists:member(log, Faults)
         andalso logger:error("this is what the self-test looks for"),
+    lists:member(forgotten, Faults)
+        andalso [logger:warning("eid: cannot connect to ~s: it accepted the "
+                                "connection but did not finish the handshake",
+                                [Other]) || Other <- Others],
     ok.
 
 -spec receivers() -> #{{node(), stream()} => pid()}.
