@@ -236,9 +236,10 @@ what_is_left_out(Config) ->
 %% Containers that come and go
 %% ---------------------------------------------------------------------
 
+%% Without global, which tries the node once where it is late with its nodeup.
 a_container_that_is_gone_is_not_tried(Config) ->
     {Daemon, Host, B} = listed_node(Config),
-    A = joining([Host]),
+    A = joining([Host], [], #{kernel => [{connect_all, false}]}),
     until_connected(A, B),
     ok = eid_daemon:set(Daemon, list, list([])),
     ok = eid_peers:stop(B),
