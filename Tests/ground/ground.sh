@@ -484,19 +484,31 @@ ground_image_from_root() {
   rm -rf "$stage"
 }
 
-# ground_debian SUITE: makes sure that the cache holds SUITE.tar, a small Debian with Erlang, and
-# prints where. Outside of the ground: it needs the network. About half a minute the first time.
+# The OTP release of this machine.
+ground_own_otp() {
+  erl -noinput -boot start_clean -eval \
+    'io:format("~s~n", [erlang:system_info(otp_release)]), halt().' 2>/dev/null || true
+}
+
+# ground_debian OTP: makes sure that the cache holds a small Debian with this Erlang, and prints
+# where. Outside of the ground: it needs the network. About half a minute the first time.
 ground_debian() {
-  local suite=$1 cache tar root
+  local suite cache tar root
+  case $1 in
+    25) suite=bookworm ;;
+    27) suite=trixie ;;
+    29) suite=sid ;;
+    *) ground_unable "no Debian known that has OTP $1" || return ;;
+  esac
   cache=$(ground_cache)
-  tar=$cache/debian-$suite-erlang.tar
+  tar=$cache/debian-$suite-erlang-eunit.tar
   if [[ ! -s $tar ]]; then
     ((EUID == 0)) || { ground_unable "debootstrap needs root"; return; }
     ground_packages debootstrap=debootstrap >&2 || return
     mkdir -p "$cache"
     root=$(mktemp -d "${TMPDIR:-/tmp}/eid-debian.XXXXXX")
     ground_say "debootstrap $suite (once; kept in $cache)" >&2
-    if ! debootstrap --variant=minbase --include=erlang-base,erlang-crypto,erlang-ssl \
+    if ! debootstrap --variant=minbase --include=erlang-base,erlang-crypto,erlang-eunit,erlang-ssl \
       "$suite" "$root" "$(ground_mirror)" >"$root.log" 2>&1; then
       tail -n 5 "$root.log" >&2
       rm -rf --one-file-system "$root"
