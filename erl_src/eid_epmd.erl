@@ -254,17 +254,27 @@ endpoint(#{address := Ip, port := Port}) ->
 -spec within(non_neg_integer(), fun(() -> Result)) ->
           Result | {error, timeout}.
 within(Milliseconds, Fun) ->
+    %% Neither what comes too late nor the end of that process reaches the
+    %% caller, who may be one that lives on.
     Caller = self(),
-    Tag = make_ref(),
-    Pid = spawn_opt(fun() -> Caller ! {Tag, Fun()} end,
-                    [link, {priority, max}]),
+    Tag = alias([reply]),
+    Pid = spawn_opt(fun() ->
+                            Result = Fun(),
+                            unlink(Caller),
+                            Tag ! {Tag, Result}
+                    end, [link, {priority, max}]),
     receive
         {Tag, Result} ->
             Result
     after Milliseconds ->
             unlink(Pid),
             exit(Pid, kill),
-            {error, timeout}
+            _ = unalias(Tag),
+            receive
+                {Tag, Result} -> Result
+            after 0 ->
+                    {error, timeout}
+            end
     end.
 
 %% Milliseconds that a carrier has for the setup of a connection, less some:

@@ -74,6 +74,32 @@ wrong_setting_test() ->
                               eid_epmd:port_please("x", "127.0.0.1"))
          end).
 
+%% What comes at the deadline is either returned or gone: a caller that lives on
+%% would have to do with it else.
+late_result_test_() ->
+    {timeout, 60, fun late_result/0}.
+
+late_result() ->
+    Trapped = process_flag(trap_exit, true),
+    ?assertEqual(done, eid_epmd:within(5000, fun() -> done end)),
+    ?assertEqual({error, timeout},
+                 eid_epmd:within(10, fun() -> timer:sleep(5000) end)),
+    [?assert(lists:member(eid_epmd:within(1, fun() -> busy(Us) end),
+                          [done, {error, timeout}]))
+     || _ <- lists:seq(1, 5), Us <- lists:seq(900, 2500, 20)],
+    ?assertEqual(nothing, receive Message -> Message after 50 -> nothing end),
+    process_flag(trap_exit, Trapped).
+
+busy(Us) ->
+    End = erlang:monotonic_time(microsecond) + Us,
+    busy_until(End).
+
+busy_until(End) ->
+    case erlang:monotonic_time(microsecond) of
+        Now when Now < End -> busy_until(End);
+        _ -> done
+    end.
+
 with(Key, Value, Fun) ->
     Before = application:get_env(kernel, Key),
     ok = application:set_env(kernel, Key, Value),
