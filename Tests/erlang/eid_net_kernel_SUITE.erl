@@ -351,18 +351,24 @@ no_nodeup_after_the_handshake(_Config) ->
                                                      connect_node, [NodeB])
                       end),
     {ok, Socket} = gen_tcp:accept(Listener, 5000),
-    {ok, <<$N, Flags:64, _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
+    {ok, Hello} = gen_tcp:recv(Socket, 0, 5000),
+    Flags = number(Hello, 1, 8),
     ok = gen_tcp:send(Socket, "sok"),
     Name = atom_to_binary(NodeB),
     ok = gen_tcp:send(Socket, <<$N, Flags:64, 1:32, 1:32,
                                 (byte_size(Name)):16, Name/binary>>),
-    {ok, <<$r, Challenge:32, _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
+    {ok, Reply} = gen_tcp:recv(Socket, 0, 5000),
+    Challenge = number(Reply, 1, 4),
     ok = eid_peers:forget_pending(A, NodeB),
     Digest = erlang:md5(["eid_test", integer_to_list(Challenge)]),
     ok = gen_tcp:send(Socket, [$a, Digest]),
     {error, closed} = gen_tcp:recv(Socket, 0, 5000),
     receive {'DOWN', Connecting, _, _, normal} -> ok end,
     said_once(A, "closed as soon as the handshake was done").
+
+%% OTP 29 does not load what OTP 25 makes of a pattern for it.
+number(Packet, Offset, Bytes) ->
+    binary:decode_unsigned(binary:part(Packet, Offset, Bytes)).
 
 %% ---------------------------------------------------------------------
 %% Ends that nobody wished
