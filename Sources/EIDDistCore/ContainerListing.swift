@@ -45,6 +45,8 @@ struct ContainerListing {
   /// Of the container, and of the port, that the scanner is in.
   private var container: [Field: [UInt8]] = [:]
   private var port: [Field: [UInt8]] = [:]
+  /// The fields of both that have come. One that comes twice could mean either.
+  private var seen: Set<Field> = []
   private var choice: BindingChoice
   private var instead: [String] = []
   private var listed: [ListedContainer] = []
@@ -69,6 +71,9 @@ struct ContainerListing {
     switch event {
     case .key:
       field = Self.field(text, in: places.last)
+      if let field, !seen.insert(field).inserted {
+        throw .unexpectedJSON(target, field: field.rawValue)
+      }
       return
     case .beginObject: try begin(isArray: false)
     case .beginArray: try begin(isArray: true)
@@ -110,6 +115,7 @@ struct ContainerListing {
     case (.list, nil, false):
       places.append(.container)
       container = [:]
+      seen = []
       choice = BindingChoice(target: target)
       instead = []
     case (.container, .names, true): places.append(.names)
@@ -118,6 +124,7 @@ struct ContainerListing {
     case (.ports, nil, false):
       places.append(.port)
       port = [:]
+      seen.subtract([.ip, .privatePort, .publicPort, .type])
     case (.list, _, _): throw .unexpectedJSON(target, field: "a container")
     case (.container, let field?, _), (.hostConfig, let field?, _), (.port, let field?, _):
       throw .unexpectedJSON(target, field: field.rawValue)

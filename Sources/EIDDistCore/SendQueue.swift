@@ -22,6 +22,9 @@ public struct SendQueue<Buffer: Equatable> {
 
   public var isEmpty: Bool { byteCount == 0 }
 
+  /// Those that wait, and those that are sent and not forgotten yet.
+  var heldPieceCount: Int { pieces.count }
+
   /// How many pieces wait.
   public var pieceCount: Int { pieces.count &- head }
 
@@ -53,7 +56,7 @@ public struct SendQueue<Buffer: Equatable> {
       guard left >= length else {
         pieces[head].offset &+= left
         pieces[head].length = length &- left
-        return
+        break
       }
       left &-= length
       release(pieces[head].buffer)

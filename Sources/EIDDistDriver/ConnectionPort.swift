@@ -171,7 +171,7 @@ final class ConnectionPort: EidPort {
     // A handshake packet is waited for on the other side, and dist_util wants to know now
     // whether it went out.
     if case .failed(let error) = flushQueue() {
-      perform(state.ended(.failed(error.number)))
+      sendFailed(error)
       return .error(error)
     }
     return .ok
@@ -340,9 +340,16 @@ final class ConnectionPort: EidPort {
 
   /// Sends what is queued, and deals with what comes of it.
   private func sendQueued() {
-    if case .failed(let error) = flushQueue() {
-      perform(state.ended(.failed(error.number)))
-    }
+    if case .failed(let error) = flushQueue() { sendFailed(error) }
+  }
+
+  /// In the handshake nobody may be told before he asks; the socket would be writable all
+  /// the while.
+  private func sendFailed(_ error: Errno) {
+    socket?.watchOutput(false)
+    sending.drop()
+    letGo()
+    perform(state.ended(.failed(error.number)))
   }
 
   private func flushQueue() -> SendBuffer.SendOutcome {

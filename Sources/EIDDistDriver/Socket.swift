@@ -32,7 +32,19 @@ struct Socket: ~Copyable {
   }
 
   /// close(2). Linux frees the descriptor even when it is interrupted: never again.
+  ///
+  /// With a time to linger it would wait here for what the peer has not taken yet, and a
+  /// scheduler with it, non-blocking or not. The driver has waited already; the kernel goes
+  /// on by itself. (A time of zero is a reset, which does not wait.)
   static func close(_ descriptor: Int32) {
+    var value = linger()
+    var length = socklen_t(MemoryLayout<linger>.size)
+    if unsafe getsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, &length) == 0,
+      value.l_onoff != 0, value.l_linger > 0
+    {
+      value = linger(l_onoff: 0, l_linger: 0)
+      _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, length)
+    }
     _ = Glibc.close(descriptor)
   }
 

@@ -169,6 +169,23 @@ import Testing
     #expect(failure(json)?.name == "unexpected_json")
   }
 
+  @Test(arguments: [
+    (#"{"Id":"#, #"{"Id":"x","Id":"#), (#","State":"#, #","State":"created","State":"#),
+    (#"},"State":"#, #"},"Names":["/x"],"State":"#),
+    (#"},"State":"#, #"},"Ports":[],"State":"#),
+    (#","HostConfig":"#, #","HostConfig":{},"HostConfig":"#),
+    (#""NetworkMode":"#, #""NetworkMode":"host","NetworkMode":"#),
+    (#""PrivatePort":"#, #""PrivatePort":1,"PrivatePort":"#),
+    (#""PublicPort":"#, #""PublicPort":1,"PublicPort":"#),
+    (#""Type":"#, #""Type":"udp","Type":"#), (#""IP":"#, #""IP":"","IP":"#),
+  ])
+  func neededFieldThatIsThereTwiceIsRefused(_ once: String, _ twice: String) throws {
+    let json = Self.container().replacing(once, with: twice)
+    #expect(json != Self.container())
+    #expect(failure("[\(json)]")?.name == "unexpected_json")
+    #expect(try listed("[\(Self.container()),\(Self.container(Self.shop))]").count == 2)
+  }
+
   @Test func portThatIsNoneIsRefusedWhereItIsUsed() throws {
     for number in ["0", "70000", "-1", "1.5", "1e3", "99999999999999999999999"] {
       let ports = #"[{"IP":"","PrivatePort":12345,"PublicPort":\#(number),"Type":"tcp"}]"#

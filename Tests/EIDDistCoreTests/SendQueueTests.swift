@@ -57,6 +57,19 @@ import Testing
     #expect(queue.append(1, offset: 4, length: 4) == false)
   }
 
+  /// A socket that takes as much as comes in, but never ends with a piece.
+  @Test func sentPiecesAreForgottenWhereverSendsEnd() {
+    var queue = SendQueue<Int>()
+    _ = queue.append(0, offset: 0, length: 10)
+    queue.sent(5) { _ in }
+    for buffer in 1...10_000 {
+      _ = queue.append(buffer, offset: 0, length: 10)
+      queue.sent(10) { _ in }
+    }
+    #expect(queue.pieceCount == 1)
+    #expect(queue.heldPieceCount < 200)
+  }
+
   @Test func partialSendsLeaveTheRestInOrder() {
     let parts = [(1, 0..<4), (1, 4..<7), (2, 0..<5), (1, 7..<8), (3, 2..<3)]
     let total = parts.map(\.1.count).reduce(0, +)

@@ -87,6 +87,19 @@ extension DriverTests {
       #expect(standin_live_binaries() == 0)
     }
 
+    /// close(2) would, for as long as the option says.
+    @Test func timeToLingerHoldsUpNobody() {
+      let linger = option(SocketOption.Code.linger, big(Int32(1)) + big(Int32(3)))
+      let (port, peer) = Port.inDataMode(linger)
+      _ = port.outputUntilBlocked()
+      port.close()
+      let took = ContinuousClock().measure { port.fireTimer() }
+      #expect(port.stops == 1)
+      #expect(took < .seconds(2))
+      // It is no reset either: the peer gets what the kernel had.
+      #expect(!peer.receiveToEnd().isEmpty)
+    }
+
     @Test func peerThatResetsEndsTheWait() {
       let (port, peer) = Port.inDataMode()
       _ = port.outputUntilBlocked()

@@ -48,6 +48,22 @@ extension DriverTests {
       #expect(standin_unread_bytes(port.id) == 1)
     }
 
+    /// A socket that failed is writable for ever, and no one may ask for long.
+    @Test func failedSendIsNotTriedAgainAndAgain() {
+      let (port, peer) = Port.accepted()
+      for _ in 0..<1000 where !port.watchesOutput {
+        #expect(port.control(.send, pattern(60_000)) == .ok)
+      }
+      #expect(port.watchesOutput)
+      peer.reset()
+      Machine.wait("it goes on") { !port.watchesOutput }
+      #expect(port.isOpen)
+      guard case .error = receive(port) else {
+        Issue.record("it is not told")
+        return
+      }
+    }
+
     @Test func nothingIsReadBeforeItIsAskedFor() {
       let (port, peer) = Port.accepted()
       peer.send(short([1]))
