@@ -11,7 +11,10 @@
 %% opening the limit's number of them within one real handshake.
 -module(eid_acceptor).
 
--export([start/3, init/4, done/1]).
+-export([start/3, init/5, done/1]).
+
+%% One that ended soon after its start is started again after this time.
+-define(RESTART_MS, 1000).
 
 %% The address of a connection, or its network where that is what one machine
 %% has (/64 in IPv6).
@@ -32,11 +35,24 @@
 -type handshake() :: {Number :: non_neg_integer(), source(),
                       eid_socket:socket(), pid()}.
 
-%% Called by net_kernel.
+%% Called by net_kernel, also when the one before has ended.
 -spec start(eid_socket:socket(), atom(), atom()) -> pid().
 start(Listener, Family, Protocol) ->
-    spawn_opt(?MODULE, init, [self(), Listener, Family, Protocol],
+    spawn_opt(?MODULE, init, [self(), Listener, Family, Protocol,
+                              delay(Listener)],
               [link, {priority, max}]).
+
+%% net_kernel starts again at once what has ended: what cannot run would be
+%% started thousands of times a second.
+-spec delay(eid_socket:socket()) -> non_neg_integer().
+delay(Listener) ->
+    Now = erlang:monotonic_time(millisecond),
+    case put({?MODULE, Listener}, Now) of
+        Last when is_integer(Last), Now - Last < 2 * ?RESTART_MS ->
+            ?RESTART_MS;
+        _ ->
+            0
+    end.
 
 %% Called by the process of a connection whose handshake is done.
 -spec done(pid()) -> ok.
@@ -44,8 +60,12 @@ done(Acceptor) ->
     Acceptor ! {handshake_done, self()},
     ok.
 
--spec init(pid(), eid_socket:socket(), atom(), atom()) -> no_return().
-init(Kernel, Listener, Family, Protocol) ->
+-spec init(pid(), eid_socket:socket(), atom(), atom(), non_neg_integer()) ->
+          no_return().
+init(Kernel, Listener, Family, Protocol, Delay) ->
+    %% First of all, for who comes meanwhile to wait in the backlog.
+    ok = eid_socket:stop_accept(Listener),
+    receive after Delay -> ok end,
     ok = eid_refusals:start_link(),
     loop(#state{kernel = Kernel, listener = Listener, family = Family,
                 protocol = Protocol,

@@ -7,7 +7,7 @@
 %% answer comes as the message {eid, Port, Request, Answer}.
 -module(eid_socket).
 
--export([load/0, listen/2, accept/1, connect/4, send/2, recv/2,
+-export([load/0, listen/2, accept/1, stop_accept/1, connect/4, send/2, recv/2,
          controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
          getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
@@ -66,6 +66,9 @@
 -define(LIST, 21).
 -define(LIST_OVER, 22).
 -define(EVENTS_REQUEST, 23).
+
+%% The number of each request to accept: a listener has one at a time.
+-define(ACCEPT_REQUEST, 0).
 
 %% The other half of these is SocketOption.swift.
 -define(INTEGER_OPTIONS,
@@ -204,7 +207,14 @@ listen_on(Ip, Port, Options) ->
 %% The next connection. The caller owns it.
 -spec accept(socket()) -> {ok, socket()} | {error, atom()}.
 accept(Listener) ->
-    request(Listener, ?ACCEPT, [], infinity).
+    request(Listener, ?ACCEPT, ?ACCEPT_REQUEST, [], infinity).
+
+%% Takes back the request of whoever accepts. The driver would keep that of a
+%% process that has ended, and refuse all others for it.
+-spec stop_accept(socket()) -> ok.
+stop_accept(Listener) ->
+    _ = control(Listener, ?CANCEL, <<?ACCEPT_REQUEST:32>>),
+    ok.
 
 -spec connect(inet:ip_address(), inet:port_number(), [term()], timeout()) ->
           {ok, socket()} | {error, term()}.
@@ -559,6 +569,12 @@ control(Port, Opcode, Data) ->
           {ok, binary() | socket()} | {error, atom()}.
 request(Port, Opcode, Data, Timeout) ->
     Request = erlang:unique_integer([positive]) band 16#ffffffff,
+    request(Port, Opcode, Request, Data, Timeout).
+
+-spec request(socket(), pos_integer(), non_neg_integer(), iodata(),
+              timeout()) ->
+          {ok, binary() | socket()} | {error, atom()}.
+request(Port, Opcode, Request, Data, Timeout) ->
     Monitor = erlang:monitor(port, Port),
     Result =
         case control(Port, Opcode, [<<Request:32>>, Data]) of

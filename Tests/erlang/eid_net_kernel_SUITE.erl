@@ -20,7 +20,9 @@
          options_of_new_connections/1, options_in_the_environment/1,
          dist_nodelay/1, use_interface/1, check_ip/1, short_names/1,
          long_names_with_domains/1, ipv6_names/1,
-         one_listener_for_both_families/1, the_controller_is_a_port/1]).
+         one_listener_for_both_families/1, the_controller_is_a_port/1,
+         an_acceptor_that_dies_is_replaced/1,
+         an_acceptor_that_cannot_run_is_started_slowly/1]).
 
 %% Run in the nodes
 -export([idle/0, watch/0]).
@@ -40,7 +42,9 @@ all() ->
      halt_is_seen_at_once, idle_and_stopped_nodes, options_of_a_connection,
      options_of_new_connections, options_in_the_environment, dist_nodelay,
      use_interface, check_ip, short_names, long_names_with_domains,
-     ipv6_names, one_listener_for_both_families, the_controller_is_a_port].
+     ipv6_names, one_listener_for_both_families, the_controller_is_a_port,
+     an_acceptor_that_dies_is_replaced,
+     an_acceptor_that_cannot_run_is_started_slowly].
 
 %% ---------------------------------------------------------------------
 %% Coming and going
@@ -618,6 +622,50 @@ the_controller_is_a_port(_Config) ->
     true = proplists:get_value(in, Info) > 0,
     true = proplists:get_value(out, Info) > 0,
     ok.
+
+an_acceptor_that_dies_is_replaced(_Config) ->
+    eid_peers:only("eid_tcp"),
+    [A, B] = eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+    %% More than once, for the second may find less than the first did.
+    [begin
+         Acceptor = acceptor(A),
+         true = eid_peers:call(A, erlang, exit, [Acceptor, kill]),
+         eid_peers:until(fun() ->
+                                 not lists:member(acceptor(A),
+                                                  [Acceptor, none])
+                         end),
+         ok = eid_peers:connect(B, A),
+         ok = eid_peers:disconnect(B, A)
+     end || _ <- [1, 2]],
+    ok.
+
+an_acceptor_that_cannot_run_is_started_slowly(_Config) ->
+    eid_peers:only("eid_tcp"),
+    [A, B] = eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+    Set = fun(Limit) ->
+                  ok = eid_peers:call(A, application, set_env,
+                                      [kernel, eid_handshake_limit, Limit])
+          end,
+    Fails = "the kernel setting eid_handshake_limit is 0",
+    Set(0),
+    true = eid_peers:call(A, erlang, exit, [acceptor(A), kill]),
+    [_ | _] = eid_peers:await_log(A, Fails),
+    receive after 2000 -> ok end,
+    true = length(eid_peers:logged(A, Fails)) < 10,
+    Set(512),
+    ok = eid_peers:connect(B, A).
+
+%% Where the acceptor is linked to what tells of refusals, it accepts.
+acceptor(Node) ->
+    eid_peers:run(Node,
+                  fun() ->
+                          try process_info(whereis(eid_refusals), links) of
+                              {links, [Acceptor]} -> Acceptor;
+                              _ -> none
+                          catch
+                              error:badarg -> none
+                          end
+                  end).
 
 %% ---------------------------------------------------------------------
 %% Helpers

@@ -143,6 +143,20 @@ waits(Listener) ->
     after 100 -> false
     end.
 
+%% The driver does not see that who waited has ended.
+an_accept_of_the_dead_is_taken_back_test() ->
+    {ok, Listener} = listen(),
+    {Acceptor, Monitor} = spawn_monitor(fun() ->
+                                                eid_socket:accept(Listener)
+                                        end),
+    eid_peers:until(fun() -> waits(Listener) end),
+    exit(Acceptor, kill),
+    receive {'DOWN', Monitor, _, _, killed} -> ok end,
+    ?assertEqual({error, ealready}, eid_socket:accept(Listener)),
+    ?assertEqual(ok, eid_socket:stop_accept(Listener)),
+    {A, B} = pair(Listener),
+    close([A, B]).
+
 a_port_goes_with_its_owner_test() ->
     {A, B} = pair(),
     Owner = spawn(fun() -> receive stop -> ok end end),
