@@ -13,16 +13,22 @@
 
 -define(WINDOW_MS, 1000).
 
+%% What is said of a connection: a sentence, or an event that is not formatted
+%% yet.
+-type said() :: string() | logger:log_event().
+
 %% By reason: how many there were, and the last one.
--type refused() :: #{term() => {pos_integer(), Peer :: string(),
-                                Sentence :: string()}}.
+-type refused() :: #{term() => {pos_integer(), Peer :: string(), said()}}.
 
 %% Called by the acceptor, before it accepts.
 -spec start_link() -> ok.
 start_link() ->
     %% That of a net_kernel that was stopped may not have ended yet.
     _ = catch unregister(?MODULE),
-    true = register(?MODULE, spawn_link(?MODULE, init, [])),
+    %% As the acceptor: of those who come, no more must wait here than can be
+    %% counted.
+    true = register(?MODULE, spawn_opt(?MODULE, init, [],
+                                       [link, {priority, max}])),
     %% There already, where an acceptor was before.
     _ = logger:add_primary_filter(?MODULE, {fun ?MODULE:filter/2, none}),
     ok.
@@ -80,26 +86,37 @@ window() ->
             init();
         Refused ->
             eid_report:refused_more(
-              [{Reason, Count, Peer, Sentence}
-               || {Reason, {Count, Peer, Sentence}} <-
-                      maps:to_list(Refused)]),
+              [{Reason, Count, Peer, sentence(Said)}
+               || {Reason, {Count, Peer, Said}} <- maps:to_list(Refused)]),
             window()
     end.
 
 -spec gather(integer(), refused()) -> refused().
 gather(End, Refused) ->
-    receive
-        {refused, Peer, Reason, Sentence} ->
-            {Count, _, _} = maps:get(Reason, Refused, {0, "", ""}),
-            gather(End, Refused#{Reason => {Count + 1, Peer, Sentence}});
-        {logged, Peer, #{msg := Message} = Event} ->
-            Reason = {logged, kind(Message)},
-            {Count, _, _} = maps:get(Reason, Refused, {0, "", ""}),
-            gather(End, Refused#{Reason => {Count + 1, Peer,
-                                            eid_report:line(Event)}})
-    after max(0, End - erlang:monotonic_time(millisecond)) ->
+    %% `after 0' alone would not end the window while more come.
+    case End - erlang:monotonic_time(millisecond) of
+        Left when Left > 0 ->
+            receive
+                {refused, Peer, Reason, Sentence} ->
+                    gather(End, count(Reason, Peer, Sentence, Refused));
+                {logged, Peer, #{msg := Message} = Event} ->
+                    gather(End, count({logged, kind(Message)}, Peer, Event,
+                                      Refused))
+            after Left ->
+                    Refused
+            end;
+        _ ->
             Refused
     end.
+
+-spec count(term(), string(), said(), refused()) -> refused().
+count(Reason, Peer, Said, Refused) ->
+    {Count, _, _} = maps:get(Reason, Refused, {0, "", ""}),
+    Refused#{Reason => {Count + 1, Peer, Said}}.
+
+-spec sentence(said()) -> string().
+sentence(Event) when is_map(Event) -> eid_report:line(Event);
+sentence(Sentence) -> Sentence.
 
 %% What messages have in common that differ in the node's name only.
 -spec kind({io:format(), [term()]} | {report, logger:report()}

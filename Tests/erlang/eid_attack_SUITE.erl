@@ -8,7 +8,11 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1,
          only_allowed_addresses/1, allowed_addresses_may_change/1,
          the_oldest_handshake_makes_room/1, limit_of_all_sources/1,
-         ten_thousand_connections/1, descriptors_run_out/1]).
+         ten_thousand_connections/1, a_flood_is_told_of_while_it_lasts/1,
+         descriptors_run_out/1]).
+
+%% Run in the nodes
+-export([refused/0]).
 
 -define(SETUP_SECONDS, 2).
 %% What the strangers open in ten_thousand_connections.
@@ -20,7 +24,8 @@ suite() ->
 all() ->
     [only_allowed_addresses, allowed_addresses_may_change,
      the_oldest_handshake_makes_room, limit_of_all_sources,
-     ten_thousand_connections, descriptors_run_out].
+     ten_thousand_connections, a_flood_is_told_of_while_it_lasts,
+     descriptors_run_out].
 
 init_per_suite(Config) ->
     ok = eid_peers:only("eid_tcp"),
@@ -139,6 +144,42 @@ ten_thousand_connections(_Config) ->
     Lines = lists:nthtail(Said, eid_peers:logged(Node, ".")),
     ct:pal("~ts", [lists:join("\n", Lines)]),
     true = length(Lines) =< Seconds + ?SETUP_SECONDS + 3.
+
+%% More is refused than there is time to say one by one, on a single scheduler:
+%% it is counted at once, and each second has its line.
+a_flood_is_told_of_while_it_lasts(_Config) ->
+    Node = start(#{name => "flooded", args => ["+S", "1"]}, []),
+    Strangers = eid_peers:run(Node,
+                              fun() ->
+                                      [spawn(?MODULE, refused, [])
+                                       || _ <- lists:seq(1, 6)]
+                              end),
+    eid_peers:until(fun() ->
+                            length(eid_peers:logged(Node, "more connections"))
+                                >= 3
+                    end),
+    Waiting = [waiting(Node) || _ <- lists:seq(1, 20)],
+    ct:pal("messages that wait: ~w", [Waiting]),
+    true = lists:max(Waiting) < 20000,
+    [true = eid_peers:call(Node, erlang, exit, [Stranger, kill])
+     || Stranger <- Strangers],
+    eid_peers:until(fun() -> waiting(Node) =:= 0 end).
+
+waiting(Node) ->
+    eid_peers:run(Node,
+                  fun() ->
+                          {message_queue_len, Length} =
+                              process_info(whereis(eid_refusals),
+                                           message_queue_len),
+                          Length
+                  end).
+
+%% What the handshake of a stranger comes to that has no cookie.
+refused() ->
+    ok = eid_refusals:handshake_begins({{127, 0, 0, 1}, 1}),
+    logger:error("** Connection attempt from node ~w rejected. "
+                 "Invalid challenge reply. **~n", [x@y]),
+    refused().
 
 descriptors_run_out(_Config) ->
     Node = start(#{name => "victim", descriptors => 150},
