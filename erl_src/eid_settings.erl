@@ -50,6 +50,9 @@
              | docker_cert_path | docker_tls_name | docker_hosts | docker_host
              | eid_lookup | eid_lookup_timeout | eid_allow | eid_handshake_limit
              | eid_handshake_source_limit | eid_log_interval | eid_cluster.
+-type size() :: eid_high_watermark | eid_low_watermark | eid_staging_limit
+              | eid_unsent_limit | eid_near_receive_buffer
+              | eid_receive_chunk.
 -type cluster() :: eid_cluster_setting:cluster().
 
 %% With what eid_socket calls them. The high watermark stands before the low
@@ -89,7 +92,8 @@
          (eid_handshake_limit) -> pos_integer();
          (eid_handshake_source_limit) -> pos_integer();
          (eid_log_interval) -> non_neg_integer();
-         (eid_cluster) -> off | cluster().
+         (eid_cluster) -> off | cluster();
+         (size()) -> undefined | non_neg_integer().
 get(Key) ->
     Value = value(Key),
     case is_allowed(Key, Value) of
@@ -111,11 +115,12 @@ check() ->
         [{Key, Value} | _] -> {error, sentence(Key, Value)}
     end.
 
-%% The sizes that are set, as options of a connection.
+%% The sizes that are set, as options of a connection. Fails as get/1 does.
 -spec tuning() -> [{atom(), non_neg_integer()}].
 tuning() ->
     [{Option, Bytes} || {Key, Option} <- ?TUNING,
-                        {ok, Bytes} <- [application:get_env(kernel, Key)]].
+                        Bytes <- [?MODULE:get(Key)],
+                        Bytes =/= undefined].
 
 -spec value(atom()) -> term().
 value(docker_daemon_port) ->

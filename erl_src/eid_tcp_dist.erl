@@ -278,6 +278,8 @@ refused(Peer, {handshake_packet_too_long, _}, _Reason) ->
     eid_refusals:note(Peer, handshake_packet_too_long,
                        "its first bytes are not those of an Erlang node; "
                        "something else connects to this port");
+refused(Peer, {{bad_setting, Sentence}, _}, _Reason) ->
+    eid_refusals:note(Peer, bad_setting, Sentence);
 refused(Peer, {Error, _}, _Reason) ->
     eid_refusals:note(Peer, Error, eid_report:reason(Error));
 refused(Peer, {_, _, none}, Reason) ->
@@ -367,6 +369,8 @@ rejected(Node, Peer, {_, Received, {Closed, _}}, _Reason)
                  "does), or it runs another version"};
             1 ->
                 {closed, "closed after the first handshake message"};
+            3 ->
+                {closed, "closed as soon as the handshake was done"};
             _ ->
                 {closed_at_cookie, "closed when it had our answer to its "
                  "challenge: the cookies differ, most likely"}
@@ -381,6 +385,8 @@ rejected(Node, Peer, {_, Received, {timeout, _}}, _Reason) ->
            0 -> "answer: what is there is no node, or it hangs";
            _ -> "finish the handshake in time (net_setuptime)"
        end]);
+rejected(Node, _Peer, {_, _, {{bad_setting, Sentence}, _}}, _Reason) ->
+    failed(Node, handshake, bad_setting, Sentence);
 rejected(Node, Peer, {_, _, {Error, _}}, _Reason) ->
     failed(Node, handshake, Error, connect_sentence(Peer, Error));
 rejected(Node, Peer, {_, _, none}, ?NO_NODEUP) ->
@@ -528,7 +534,7 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
                          recv(S, time_below(SetupTime))
                  end,
              f_setopts_pre_nodeup =
-                 fun(S) -> enter_data_mode(S, tuning(Options)) end,
+                 fun(S) -> enter_data_mode(S, Options) end,
              f_setopts_post_nodeup =
                  fun(S) ->
                          put(?MODULE, up),
@@ -543,12 +549,23 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
 
 -spec enter_data_mode(eid_socket:socket(), [term()]) ->
           ok | {error, term()}.
-enter_data_mode(Socket, []) ->
-    eid_socket:enter_data_mode(Socket);
-enter_data_mode(Socket, Tuning) ->
-    case eid_socket:setopts(Socket, Tuning) of
-        ok -> eid_socket:enter_data_mode(Socket);
-        Error -> Error
+enter_data_mode(Socket, Options) ->
+    case set_sizes(Socket, Options) of
+        ok ->
+            eid_socket:enter_data_mode(Socket);
+        {error, Reason} = Failed ->
+            {Sent, Received, _} = get(?MODULE),
+            put(?MODULE, {Sent, Received, {Reason, Received}}),
+            Failed
+    end.
+
+-spec set_sizes(eid_socket:socket(), [term()]) -> ok | {error, term()}.
+set_sizes(Socket, Options) ->
+    try tuning(Options) of
+        [] -> ok;
+        Sizes -> eid_socket:setopts(Socket, Sizes)
+    catch
+        error:{bad_setting, _} = Reason -> {error, Reason}
     end.
 
 %% The sizes of a connection: eid's settings, and over them those that OTP's

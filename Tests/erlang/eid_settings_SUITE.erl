@@ -9,6 +9,7 @@
 -export([wrong_values_stop_the_start/1, good_values_start/1,
          a_wrong_interface_stops_the_start/1, unknown_options_are_named/1,
          a_value_gone_wrong_fails_connects_only/1,
+         a_size_gone_wrong_is_named_by_both_sides/1,
          the_old_misspelling_works/1, the_right_spelling_wins/1,
          a_second_node_on_the_port_is_told/1,
          sizes_reach_both_ends/1, the_application_says_it_too/1,
@@ -20,7 +21,8 @@ suite() ->
 all() ->
     [wrong_values_stop_the_start, good_values_start,
      a_wrong_interface_stops_the_start, unknown_options_are_named,
-     a_value_gone_wrong_fails_connects_only, the_old_misspelling_works,
+     a_value_gone_wrong_fails_connects_only,
+     a_size_gone_wrong_is_named_by_both_sides, the_old_misspelling_works,
      the_right_spelling_wins, a_second_node_on_the_port_is_told,
      sizes_reach_both_ends, the_application_says_it_too,
      a_missing_driver_is_told].
@@ -142,6 +144,28 @@ a_value_gone_wrong_fails_connects_only(_Config) ->
     Set(direct),
     true = Connect(),
     ok.
+
+%% They are read when the handshake is done.
+a_size_gone_wrong_is_named_by_both_sides(_Config) ->
+    eid_peers:only("eid_tcp"),
+    [#{node := NodeA} = A, #{node := NodeB} = B] =
+        eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+    Set = fun(Value) ->
+                  ok = eid_peers:call(A, application, set_env,
+                                      [kernel, eid_high_watermark, Value])
+          end,
+    Wrong = ": the kernel setting eid_high_watermark is -1, but must be a "
+        "number of bytes from 1 ",
+    Set(-1),
+    false = eid_peers:call(A, net_kernel, connect_node, [NodeB]),
+    [_] = eid_peers:await_log(A, ["cannot connect to ", atom_to_list(NodeB),
+                                  Wrong]),
+    %% B sees it closed only.
+    _ = eid_peers:call(B, net_kernel, connect_node, [NodeA]),
+    [_] = eid_peers:await_log(A, ["closed the connection from .*", Wrong]),
+    [_, _] = eid_peers:logged(A, "."),
+    Set(100000),
+    ok = eid_peers:connect(A, B).
 
 the_old_misspelling_works(_Config) ->
     eid_peers:only("eid_tcp"),
