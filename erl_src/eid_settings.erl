@@ -65,14 +65,15 @@
                  {eid_receive_chunk, receive_chunk}]).
 -define(MAX_TUNING_BYTES, (1 bsl 30)).
 
-%% OTP's own setting is checked as well: an address that is none must not mean
-%% that the node listens on all of them.
+%% Of OTP's own settings, those that are used here are checked as well: an
+%% address that is none must not mean that the node listens on all of them.
 -define(CHECKED, [erlang_port, docker_daemon_port, docker_tls,
                   docker_cert_path, docker_tls_name, docker_hosts, docker_host,
                   eid_lookup,
                   eid_lookup_timeout, eid_allow, eid_handshake_limit,
                   eid_handshake_source_limit, eid_log_interval, eid_cluster,
-                  inet_dist_use_interface]).
+                  inet_dist_use_interface, inet_dist_listen_options,
+                  inet_dist_connect_options]).
 
 %% The 2014 Erlang-In-Docker's README called it so, and so do settings that
 %% were written from it.
@@ -93,6 +94,8 @@
          (eid_handshake_source_limit) -> pos_integer();
          (eid_log_interval) -> non_neg_integer();
          (eid_cluster) -> off | cluster();
+         (inet_dist_listen_options) -> [term()];
+         (inet_dist_connect_options) -> [term()];
          (size()) -> undefined | non_neg_integer().
 get(Key) ->
     Value = value(Key),
@@ -172,6 +175,8 @@ default(eid_handshake_limit) -> 512;
 default(eid_handshake_source_limit) -> 256;
 default(eid_log_interval) -> 60000;
 default(inet_dist_use_interface) -> any;
+default(inet_dist_listen_options) -> [];
+default(inet_dist_connect_options) -> [];
 default(_Size) -> undefined.
 
 -spec is_allowed(atom(), term()) -> boolean().
@@ -204,6 +209,10 @@ is_allowed(eid_cluster, Cluster) ->
     Cluster =:= off orelse is_map(Cluster);
 is_allowed(inet_dist_use_interface, Ip) ->
     Ip =:= any orelse inet:is_ip_address(Ip);
+is_allowed(Key, Options) when Key =:= inet_dist_listen_options;
+                              Key =:= inet_dist_connect_options ->
+    %% eid_socket looks at each.
+    all(fun(_) -> true end, Options);
 is_allowed(_Size, undefined) ->
     true;
 is_allowed(Size, Bytes) ->
@@ -262,6 +271,9 @@ allowed(eid_log_interval) ->
     "a number of milliseconds from 0 to 86400000 (a day)";
 allowed(inet_dist_use_interface) ->
     "an address as a tuple, such as {127,0,0,1}";
+allowed(Key) when Key =:= inet_dist_listen_options;
+                  Key =:= inet_dist_connect_options ->
+    "a list of options, such as [{recbuf,1000000}]";
 allowed(Size) ->
     io_lib:format("a number of bytes from ~w to ~w",
                   [least(Size), ?MAX_TUNING_BYTES]).

@@ -94,7 +94,13 @@
         [active, buffer, delay_send, deliver, exit_on_close, header,
          high_msgq_watermark, low_msgq_watermark, mode, packet, packet_size,
          read_packets, send_timeout, send_timeout_close, show_econnreset,
-         tcp_module, backlog, port, line_delimiter, nopush]).
+         tcp_module, line_delimiter, nopush]).
+
+%% Those whose value is more than a number for the driver.
+-define(OTHER_OPTIONS,
+        [backlog, bind_to_device, ifaddr, ip, linger, port, raw]).
+
+-define(MAX_BACKLOG, 16#7fffffff).
 
 %% ---------------------------------------------------------------------
 %% The driver
@@ -665,8 +671,21 @@ encode_options(Options) ->
     try
         {ok, [encode_one(Option) || Option <- Options]}
     catch
-        throw:{unsupported, Option} -> {error, {unsupported_option, Option}}
+        throw:{refused, Option} ->
+            case is_known(Option) of
+                true -> {error, {bad_option_value, Option}};
+                false -> {error, {unsupported_option, Option}}
+            end
     end.
+
+-spec is_known(term()) -> boolean().
+is_known(Option) when is_tuple(Option), tuple_size(Option) >= 2 ->
+    Name = element(1, Option),
+    lists:member(Name, ?OTHER_OPTIONS)
+        orelse lists:keymember(Name, 1, ?INTEGER_OPTIONS)
+        orelse lists:keymember(Name, 1, ?TUNING_OPTIONS);
+is_known(_Option) ->
+    false.
 
 -spec encode_one(term()) -> iodata().
 encode_one({linger, {On, Seconds}}) when is_boolean(On),
@@ -683,8 +702,14 @@ encode_one({Name, Ip} = Option) when Name =:= ip; Name =:= ifaddr ->
     %% local_ip/1 takes it.
     case inet:is_ip_address(Ip) of
         true -> [];
-        false -> throw({unsupported, Option})
+        false -> throw({refused, Option})
     end;
+%% listen_on/3 and connect/4 take these two.
+encode_one({backlog, Length}) when is_integer(Length), Length >= 0,
+                                   Length =< ?MAX_BACKLOG ->
+    [];
+encode_one({port, Port}) when is_integer(Port), Port >= 0, Port =< 65535 ->
+    [];
 encode_one({Name, Value} = Option) ->
     case lists:keyfind(Name, 1, ?INTEGER_OPTIONS) of
         {Name, Code} when is_integer(Value); is_boolean(Value) ->
@@ -696,7 +721,7 @@ encode_one(Name) when Name =:= inet; Name =:= inet6; Name =:= binary;
                       Name =:= list ->
     [];
 encode_one(Option) ->
-    throw({unsupported, Option}).
+    throw({refused, Option}).
 
 -spec encode_tuning({term(), term()}) -> iodata().
 encode_tuning({Name, Bytes} = Option) ->
@@ -713,7 +738,7 @@ encode_tuning({Name, Bytes} = Option) ->
 ignored(Name, Option) ->
     case lists:member(Name, ?IGNORED_OPTIONS) of
         true -> [];
-        false -> throw({unsupported, Option})
+        false -> throw({refused, Option})
     end.
 
 -spec encode_option(byte(), iodata()) -> iodata().

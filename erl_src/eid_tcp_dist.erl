@@ -109,12 +109,9 @@ listen(Name, Host, Epmd) ->
                             "There is one node per container: start a "
                             "second one with -dist_listen false, or with "
                             "-kernel erlang_port 0", [Last]));
-        {error, {unsupported_option, Option}} ->
-            start_failed(
-              unsupported_option,
-              io_lib:format("the kernel setting inet_dist_listen_options "
-                            "has ~tp, which this carrier does not know",
-                            [Option]));
+        {error, {Fault, Option}} ->
+            start_failed(Fault, option_sentence(inet_dist_listen_options,
+                                                Fault, Option));
         {error, Reason} ->
             start_failed(
               Reason,
@@ -205,7 +202,7 @@ do_accept(Kernel, Acceptor, Socket, MyNode, Allowed, SetupTime) ->
             case is_own_network(Peer) of
                 true ->
                     HSData = (hs_data(Kernel, MyNode, Socket, Timer,
-                                      SetupTime, listen_options()))
+                                      SetupTime, fun listen_options/0))
                         #hs_data{allowed = Allowed,
                                  f_address = fun remote_address/2,
                                  f_handshake_complete =
@@ -302,11 +299,11 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
                                now_ms() + time_below(SetupTime)),
     dist_util:reset_timer(Timer),
     %% Just below dist_util's own timer, so that the reason can be told.
-    Options = connect_options(),
+    Options = connect_options(Node),
     case eid_socket:connect(Ip, Port, Options, time_below(SetupTime)) of
         {ok, Socket} ->
             HSData = (hs_data(Kernel, MyNode, Socket, Timer, SetupTime,
-                              Options))
+                              fun() -> Options end))
                 #hs_data{other_node = Node,
                          other_version = Version,
                          request_type = Type,
@@ -407,9 +404,8 @@ connect_sentence(Peer, econnrefused) ->
 connect_sentence(Peer, timeout) ->
     [eid_socket:format(Peer), " does not answer: a firewall, or no route "
      "(waited for net_setuptime)"];
-connect_sentence(_Peer, {unsupported_option, Option}) ->
-    io_lib:format("the kernel setting inet_dist_connect_options has ~tp, "
-                  "which this carrier does not know", [Option]);
+connect_sentence(_Peer, {Fault, Option}) ->
+    option_sentence(inet_dist_connect_options, Fault, Option);
 connect_sentence(Peer, handshake_packet_too_long) ->
     [eid_socket:format(Peer),
      " is not an Erlang node: what it sent is no handshake"];
@@ -520,7 +516,7 @@ split(Node, LongOrShortNames) ->
 %% dist_util drops the reason of a failed handshake, so what happened is kept
 %% in the process dictionary: {last status sent, packets received, error}.
 -spec hs_data(pid(), node(), eid_socket:socket(), pid(),
-              non_neg_integer(), [term()]) -> #hs_data{}.
+              non_neg_integer(), fun(() -> [term()])) -> #hs_data{}.
 hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
     put(?MODULE, {none, 0, none}),
     #hs_data{kernel_pid = Kernel,
@@ -547,7 +543,7 @@ hs_data(Kernel, MyNode, Socket, Timer, SetupTime, Options) ->
              mf_setopts = fun ?MODULE:setopts/2,
              mf_getopts = fun ?MODULE:getopts/2}.
 
--spec enter_data_mode(eid_socket:socket(), [term()]) ->
+-spec enter_data_mode(eid_socket:socket(), fun(() -> [term()])) ->
           ok | {error, term()}.
 enter_data_mode(Socket, Options) ->
     case set_sizes(Socket, Options) of
@@ -559,9 +555,10 @@ enter_data_mode(Socket, Options) ->
             Failed
     end.
 
--spec set_sizes(eid_socket:socket(), [term()]) -> ok | {error, term()}.
+-spec set_sizes(eid_socket:socket(), fun(() -> [term()])) ->
+          ok | {error, term()}.
 set_sizes(Socket, Options) ->
-    try tuning(Options) of
+    try tuning(Options()) of
         [] -> ok;
         Sizes -> eid_socket:setopts(Socket, Sizes)
     catch
@@ -701,14 +698,32 @@ listen_options() ->
                     {ok, Ip} when is_tuple(Ip) -> [{ip, Ip}];
                     _ -> []
                 end,
-    Given = application:get_env(kernel, inet_dist_listen_options, []),
+    Given = eid_settings:get(inet_dist_listen_options),
     %% Accepted sockets inherit nodelay from the listener.
     Interface ++ defaults([{reuseaddr, true}, {backlog, 128}], Given)
         ++ Given ++ nodelay().
 
--spec connect_options() -> [term()].
-connect_options() ->
-    application:get_env(kernel, inet_dist_connect_options, []) ++ nodelay().
+-spec connect_options(node()) -> [term()] | no_return().
+connect_options(Node) ->
+    try
+        eid_settings:get(inet_dist_connect_options) ++ nodelay()
+    catch
+        error:{bad_setting, Sentence} ->
+            failed(Node, connect, bad_setting, Sentence),
+            ?shutdown(Node)
+    end.
+
+-spec option_sentence(atom(), unsupported_option | bad_option_value,
+                      term()) -> iolist().
+option_sentence(Setting, Fault, Option) ->
+    io_lib:format("the kernel setting ~s has ~tp, ~s",
+                  [Setting, Option,
+                   case Fault of
+                       unsupported_option ->
+                           "which this carrier does not know";
+                       bad_option_value ->
+                           "but that option cannot have this value"
+                   end]).
 
 -spec defaults([{atom(), term()}], [term()]) -> [{atom(), term()}].
 defaults(Defaults, Given) ->

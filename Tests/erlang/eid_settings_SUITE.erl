@@ -8,6 +8,7 @@
 
 -export([wrong_values_stop_the_start/1, good_values_start/1,
          a_wrong_interface_stops_the_start/1, unknown_options_are_named/1,
+         options_are_a_list/1,
          a_value_gone_wrong_fails_connects_only/1,
          a_size_gone_wrong_is_named_by_both_sides/1,
          the_old_misspelling_works/1, the_right_spelling_wins/1,
@@ -21,6 +22,7 @@ suite() ->
 all() ->
     [wrong_values_stop_the_start, good_values_start,
      a_wrong_interface_stops_the_start, unknown_options_are_named,
+     options_are_a_list,
      a_value_gone_wrong_fails_connects_only,
      a_size_gone_wrong_is_named_by_both_sides, the_old_misspelling_works,
      the_right_spelling_wins, a_second_node_on_the_port_is_told,
@@ -107,21 +109,55 @@ sizes(At, #{node := Node}) ->
 
 unknown_options_are_named(_Config) ->
     eid_peers:only("eid_tcp"),
-    each([{nonsense, 1}, {keepalive, 1.5}, nonsense, {ip, "127.0.0.1"}],
-         fun(Option) ->
+    Unknown = "which this carrier does not know",
+    Wrong = "but that option cannot have this value",
+    each([{{nonsense, 1}, Unknown}, {nonsense, Unknown},
+          {{keepalive, 1.5}, Wrong}, {{ip, "127.0.0.1"}, Wrong},
+          {{backlog, many}, Wrong}],
+         fun({Option, Says}) ->
                  Text = fails(#{kernel =>
                                     [{inet_dist_listen_options, [Option]}]}),
                  says(Text,
                       io_lib:format("the kernel setting "
-                                    "inet_dist_listen_options has ~tp, which "
-                                    "this carrier does not know", [Option]))
+                                    "inet_dist_listen_options has ~tp, ~s",
+                                    [Option, Says]))
          end),
-    A = eid_peers:start(#{kernel => [{inet_dist_connect_options,
-                                      [{nonsense, 1}]}]}),
-    false = eid_peers:call(A, net_kernel, connect_node,
-                           [list_to_atom("b@" ++ eid_peers:host())]),
-    [_] = eid_peers:await_log(A, "inet_dist_connect_options has {nonsense,1}"),
-    [_] = eid_peers:logged(A, "."),
+    A = eid_peers:start(#{kernel => [{eid_log_interval, 0}]}),
+    [begin
+         ok = eid_peers:call(A, application, set_env,
+                             [kernel, inet_dist_connect_options, Options]),
+         false = eid_peers:call(A, net_kernel, connect_node,
+                                [list_to_atom("b@" ++ eid_peers:host())]),
+         [_] = eid_peers:await_log(A, ["inet_dist_connect_options ", Says])
+     end || {Options, Says} <-
+                [{[{nonsense, 1}], ["has {nonsense,1}, ", Unknown]},
+                 {[{high_watermark, 0}], ["has {high_watermark,0}, ", Wrong]},
+                 {[{ip, {127, 0, 0, 1}}, {port, any}],
+                  ["has {port,any}, ", Wrong]},
+                 {any, "is any, but must be a list"}]],
+    4 = length(eid_peers:logged(A, ".")),
+    ok.
+
+options_are_a_list(_Config) ->
+    eid_peers:only("eid_tcp"),
+    each([{inet_dist_listen_options, {recbuf, 80000}},
+          {inet_dist_connect_options, {recbuf, 80000}}],
+         fun({Key, Value}) ->
+                 says(fails(#{kernel => [{Key, Value}]}),
+                      io_lib:format("the kernel setting ~s is ~tp, but must "
+                                    "be a list of options", [Key, Value]))
+         end),
+    %% Where it became none while the node runs.
+    [A, #{node := NodeB} = B] =
+        eid_peers:start_all([#{name => "a"}, #{name => "b"}]),
+    ok = eid_peers:call(B, application, set_env,
+                        [kernel, inet_dist_listen_options, any]),
+    %% B sees it when A has its last word.
+    _ = eid_peers:call(A, net_kernel, connect_node, [NodeB]),
+    [_] = eid_peers:await_log(B, "closed the connection from .*: the kernel "
+                              "setting inet_dist_listen_options is any, but "
+                              "must be a list"),
+    [_] = eid_peers:logged(B, "."),
     ok.
 
 %% What is set wrong while the node runs fails the connects that need it.

@@ -202,9 +202,14 @@ options_test() ->
 unsupported_options_test() ->
     ?assertEqual({error, {unsupported_option, {nonsense, 1}}},
                  eid_socket:listen(0, [{nonsense, 1}])),
-    ?assertEqual({error, {unsupported_option, {ip, {1, 2, 3, 300}}}},
-                 eid_socket:connect(?LOOPBACK, 1, [{ip, {1, 2, 3, 300}}],
-                                    1000)).
+    ?assertEqual({error, {unsupported_option, keepalive}},
+                 eid_socket:listen(0, [keepalive])),
+    [?assertEqual({error, {bad_option_value, Option}},
+                  eid_socket:connect(?LOOPBACK, 1, [Option], 1000))
+     || Option <- [{ip, {1, 2, 3, 300}}, {keepalive, 1.5}, {linger, 1},
+                   {bind_to_device, "eth0"}, {raw, 1, 9, 0}, {raw, x},
+                   {high_watermark, 0}, {staging_limit, -1}, {port, 65536},
+                   {backlog, -1}]].
 
 %% ---------------------------------------------------------------------
 %% What no caller would do
