@@ -17,6 +17,9 @@
 %% Called by dist_util, and spawned
 -export([tick/1, getstat/1, do_accept/6, do_setup/6]).
 
+%% Called by eid_handshake
+-export([incoming_failed/4, outgoing_failed/4]).
+
 -include_lib("kernel/include/net_address.hrl").
 -include_lib("kernel/include/dist_util.hrl").
 
@@ -127,10 +130,11 @@ load_all() ->
     _ = code:ensure_modules_loaded([dist_util, erl_posix_msg, io,
                                     eid_acceptor, eid_allow,
                                     eid_docker_setting, eid_epmd,
-                                    eid_failures, eid_refusals, eid_report,
-                                    eid_settings, eid_socket,
-                                    eid_telemetry, eid_tls_lookup,
-                                    logger_filters, uri_string]),
+                                    eid_failures, eid_handshake,
+                                    eid_refusals, eid_report, eid_settings,
+                                    eid_socket, eid_telemetry,
+                                    eid_tls_lookup, logger_filters,
+                                    uri_string]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
@@ -223,20 +227,20 @@ do_accept(Kernel, Acceptor, Socket, MyNode, Allowed, SetupTime) ->
 -spec incoming(unknown | eid_socket:endpoint(), #hs_data{}) -> no_return().
 incoming(Peer, HSData) ->
     ok = eid_refusals:handshake_begins(Peer),
-    try
-        dist_util:handshake_other_started(HSData)
-    catch
-        Class:Reason:Stack ->
-            case get(?MODULE) of
-                up ->
-                    erlang:raise(Class, Reason, Stack);
-                Steps ->
-                    refused(Peer, Steps, Reason),
-                    exit(if Class =:= exit -> Reason;
-                            true -> shutdown
-                         end)
-            end
-    end.
+    eid_handshake:run(handshake_other_started, HSData, incoming_failed, Peer).
+
+-spec incoming_failed(unknown | eid_socket:endpoint(), error | exit | throw,
+                      term(), list()) -> no_return().
+incoming_failed(Peer, Class, Reason, Stack) ->
+    case get(?MODULE) of
+        up -> erlang:raise(Class, Reason, Stack);
+        Steps -> refused(Peer, Steps, Reason)
+    end,
+    failed_exit(Class, Reason).
+
+-spec failed_exit(error | exit | throw, term()) -> no_return().
+failed_exit(exit, Reason) -> exit(Reason);
+failed_exit(_Class, _Reason) -> exit(shutdown).
 
 %% Says why a connection from outside came to nothing, unless dist_util has
 %% said it, or there is nothing to say.
@@ -326,20 +330,17 @@ do_setup(Kernel, Node, Type, MyNode, LongOrShortNames, SetupTime) ->
 
 -spec outgoing(node(), eid_socket:endpoint(), #hs_data{}) -> no_return().
 outgoing(Node, Peer, HSData) ->
-    try
-        dist_util:handshake_we_started(HSData)
-    catch
-        Class:Reason:Stack ->
-            case get(?MODULE) of
-                up ->
-                    erlang:raise(Class, Reason, Stack);
-                Steps ->
-                    rejected(Node, Peer, Steps, Reason),
-                    exit(if Class =:= exit -> Reason;
-                            true -> shutdown
-                         end)
-            end
-    end.
+    eid_handshake:run(handshake_we_started, HSData, outgoing_failed,
+                      {Node, Peer}).
+
+-spec outgoing_failed({node(), eid_socket:endpoint()}, error | exit | throw,
+                      term(), list()) -> no_return().
+outgoing_failed({Node, Peer}, Class, Reason, Stack) ->
+    case get(?MODULE) of
+        up -> erlang:raise(Class, Reason, Stack);
+        Steps -> rejected(Node, Peer, Steps, Reason)
+    end,
+    failed_exit(Class, Reason).
 
 %% Says why the handshake with a node failed, unless dist_util has said it, or
 %% there is nothing to say.

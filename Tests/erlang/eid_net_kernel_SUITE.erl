@@ -22,7 +22,8 @@
          long_names_with_domains/1, ipv6_names/1,
          one_listener_for_both_families/1, the_controller_is_a_port/1,
          an_acceptor_that_dies_is_replaced/1,
-         an_acceptor_that_cannot_run_is_started_slowly/1]).
+         an_acceptor_that_cannot_run_is_started_slowly/1,
+         connections_outlive_new_code/1]).
 
 %% Run in the nodes
 -export([idle/0, watch/0]).
@@ -44,7 +45,8 @@ all() ->
      use_interface, check_ip, short_names, long_names_with_domains,
      ipv6_names, one_listener_for_both_families, the_controller_is_a_port,
      an_acceptor_that_dies_is_replaced,
-     an_acceptor_that_cannot_run_is_started_slowly].
+     an_acceptor_that_cannot_run_is_started_slowly,
+     connections_outlive_new_code].
 
 %% ---------------------------------------------------------------------
 %% Coming and going
@@ -653,6 +655,33 @@ an_acceptor_that_cannot_run_is_started_slowly(_Config) ->
     receive after 2000 -> ok end,
     true = length(eid_peers:logged(A, Fails)) < 10,
     Set(512),
+    ok = eid_peers:connect(B, A).
+
+%% As with OTP's carrier: each module but the one that says that it is not to be
+%% loaded.
+connections_outlive_new_code(_Config) ->
+    eid_peers:only("eid_tcp"),
+    {A, B} = eid_peers:pair(#{kernel => [{connect_all, false}]}),
+    _ = application:load(eid),
+    {ok, Modules} = application:get_key(eid, modules),
+    [begin
+         ok = watch(Node),
+         Old = acceptor(Node),
+         [begin
+              {module, Module} = eid_peers:call(Node, code, load_file,
+                                                [Module]),
+              _ = eid_peers:call(Node, code, purge, [Module])
+          end || Module <- Modules -- [eid_handshake]],
+         %% Which has its place in the code.
+         eid_peers:until(fun() ->
+                                 not lists:member(acceptor(Node), [Old, none])
+                         end)
+     end || Node <- [A, B]],
+    [begin
+         true = eid_peers:is_up(Node, Other),
+         none = event(Node, 0)
+     end || {Node, Other} <- [{A, B}, {B, A}]],
+    ok = eid_peers:disconnect(A, B),
     ok = eid_peers:connect(B, A).
 
 %% Where the acceptor is linked to what tells of refusals, it accepts.
