@@ -358,8 +358,9 @@ reach(Host, #{state := State, port := Port} = Container,
         {_, <<"running">>, {ok, Name}, {ok, Published}} ->
             {ok, Name, Published};
         {_, <<"running">>, {ok, Name}, {error, _} = Error} ->
-            case eid_settings:get(eid_lookup) of
-                direct -> {ok, Name, undefined};
+            %% One that is wrong is told of by the attempts.
+            case application:get_env(kernel, eid_lookup) of
+                {ok, direct} -> {ok, Name, undefined};
                 _ -> Error
             end;
         {_, _, _, _} ->

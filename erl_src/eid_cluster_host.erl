@@ -179,8 +179,16 @@ maybe_open(State) ->
     State.
 
 -spec open(#state{}) -> #state{}.
-open(#state{host = Host, label = Label} = State) ->
-    Timeout = eid_settings:get(eid_lookup_timeout),
+open(State) ->
+    %% It may have become wrong since the list.
+    try eid_settings:get(eid_lookup_timeout) of
+        Timeout -> open(Timeout, State)
+    catch
+        error:{bad_setting, Sentence} -> no_stream(Sentence, State)
+    end.
+
+-spec open(pos_integer(), #state{}) -> #state{}.
+open(Timeout, #state{host = Host, label = Label} = State) ->
     case eid_epmd:open_events(Host, Label, Timeout) of
         {ok, Transport, Socket} ->
             Deadline = erlang:start_timer(Timeout, self(), stream),

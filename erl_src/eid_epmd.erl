@@ -152,7 +152,17 @@ lookup(docker, Name, Address, Host, Timeout) ->
 -spec list(inet:hostname(), string()) ->
           {ok, [eid_socket:container()]} | {error, {atom(), string()}}.
 list(Host, Label) ->
-    case daemon(Host, Host, eid_settings:get(eid_lookup_timeout)) of
+    try
+        list(Host, Label, eid_settings:get(eid_lookup_timeout))
+    catch
+        error:{bad_setting, Sentence} ->
+            {error, {bad_setting, Sentence}}
+    end.
+
+-spec list(inet:hostname(), string(), pos_integer()) ->
+          {ok, [eid_socket:container()]} | {error, {atom(), string()}}.
+list(Host, Label, Deadline) ->
+    case daemon(Host, Host, Deadline) of
         {ok, Ip, #{tls := false} = Daemon, Left} ->
             eid_socket:list(endpoint(Daemon), Ip, Left, listen_port_of_peers(),
                             Label);
@@ -169,11 +179,22 @@ list(Host, Label) ->
           {ok, gen_tcp, gen_tcp:socket()} | {ok, ssl, ssl:sslsocket()}
               | {error, Sentence :: string()}.
 open_events(Host, Label, Deadline) ->
+    try
+        open_stream(Host, Label, Deadline)
+    catch
+        error:{bad_setting, Sentence} ->
+            {error, Sentence}
+    end.
+
+-spec open_stream(inet:hostname(), string(), pos_integer()) ->
+          {ok, gen_tcp, gen_tcp:socket()} | {ok, ssl, ssl:sslsocket()}
+              | {error, Sentence :: string()}.
+open_stream(Host, Label, Deadline) ->
     case daemon(Host, Host, Deadline) of
         {ok, _Ip, #{tls := false} = Daemon, Left} ->
             Endpoint = endpoint(Daemon),
             {ok, Request} = eid_socket:events_request(Endpoint, Label),
-            open_stream(Endpoint, Request, Left);
+            open_plain_stream(Endpoint, Request, Left);
         {ok, Ip, Daemon, Left} ->
             case eid_tls_lookup:open_events(Daemon, Ip, Left,
                                             listen_port_of_peers(), Label) of
@@ -186,9 +207,9 @@ open_events(Host, Label, Deadline) ->
 
 %% A host that goes without a word is noticed by keepalive, at last; by the
 %% lists much sooner.
--spec open_stream(eid_socket:endpoint(), binary(), pos_integer()) ->
+-spec open_plain_stream(eid_socket:endpoint(), binary(), pos_integer()) ->
           {ok, gen_tcp, gen_tcp:socket()} | {error, Sentence :: string()}.
-open_stream({Ip, Port}, Request, Deadline) ->
+open_plain_stream({Ip, Port}, Request, Deadline) ->
     case gen_tcp:connect(Ip, Port, [binary, {active, false},
                                     {keepalive, true},
                                     {send_timeout, Deadline}], Deadline) of

@@ -12,6 +12,7 @@
          the_requests/1, a_hostile_label_is_one_label/1,
          a_remote_shell_joins_nothing/1,
          a_node_that_is_not_distributed_yet/1, what_is_left_out/1,
+         a_setting_that_becomes_wrong/1,
          a_container_that_is_gone_is_not_tried/1,
          an_absent_node_is_tried_less_and_less/1,
          a_lost_connection_is_made_again/1,
@@ -34,7 +35,8 @@ all() ->
      a_label_without_a_locale, by_name, the_requests,
      a_hostile_label_is_one_label,
      a_remote_shell_joins_nothing, a_node_that_is_not_distributed_yet,
-     what_is_left_out, a_container_that_is_gone_is_not_tried,
+     what_is_left_out, a_setting_that_becomes_wrong,
+     a_container_that_is_gone_is_not_tried,
      an_absent_node_is_tried_less_and_less, a_lost_connection_is_made_again,
      a_restart_while_it_rests_is_not_hammered, bad_lists,
      a_daemon_that_hangs_holds_up_no_other,
@@ -230,6 +232,54 @@ what_is_left_out(Config) ->
     match = re:run(Published2, "not published", [{capture, none}]),
     [Own, _, _, _] = [binary_to_list(binary:part(Id, 0, 12))
                       || #{id := Id} <- Containers],
+    ok.
+
+%% What is set while the node runs is read at the next list.
+a_setting_that_becomes_wrong(Config) ->
+    Daemon = proplists:get_value(daemon, Config),
+    Host = proplists:get_value(host, Config),
+    ok = eid_daemon:set(
+           Daemon, list,
+           list([eid_daemon:listed(eid_daemon:container(), #{ports => ""})])),
+    A = joining([Host]),
+    eid_peers:await_log(A, "has the label, but is left out: .*not published"),
+    Own = eid_peers:call(A, erlang, whereis, [eid_cluster]),
+    Process = eid_peers:run(A, fun host_process/0),
+    ok = eid_peers:call(A, application, set_env,
+                        [kernel, eid_lookup, dokcer]),
+    Lists = lists_asked(Daemon),
+    eid_peers:until(fun() -> lists_asked(Daemon) >= Lists + 3 end),
+    #{hosts := #{Host := #{state := answers}}} =
+        eid_peers:call(A, eid_cluster, info, []),
+    [begin
+         ok = eid_peers:call(A, application, set_env, [kernel, Key, Wrong]),
+         eid_peers:until(
+           fun() ->
+                   #{hosts := #{Host := Info}} =
+                       eid_peers:call(A, eid_cluster, info, []),
+                   case Info of
+                       #{state := fails, sentence := Sentence} ->
+                           match =:= re:run(Sentence,
+                                            "^the kernel setting "
+                                            ++ atom_to_list(Key),
+                                            [{capture, none}]);
+                       #{} ->
+                           false
+                   end
+           end),
+         ok = eid_peers:call(A, application, set_env, [kernel, Key, Before]),
+         eid_peers:until(
+           fun() ->
+                   #{hosts := #{Host := #{state := HostState}}} =
+                       eid_peers:call(A, eid_cluster, info, []),
+                   HostState =:= answers
+           end)
+     end || {Key, Wrong, Before} <- [{docker_hosts, 7, []},
+                                     {erlang_port, x, eid_peers:port()},
+                                     {eid_lookup_timeout, 0, 5000}]],
+    Own = eid_peers:call(A, erlang, whereis, [eid_cluster]),
+    Process = eid_peers:run(A, fun host_process/0),
+    [] = eid_peers:logged(A, "crash|CRASH|terminat"),
     ok.
 
 %% ---------------------------------------------------------------------
