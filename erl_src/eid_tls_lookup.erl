@@ -22,6 +22,12 @@
 -define(ANY_PORT, 12345).
 -define(ANY_LABEL, "any").
 
+%% Kinds of keys: rsaEncryption and id-ecPublicKey.
+-define(RSA, {1, 2, 840, 113549, 1, 1, 1}).
+-define(CURVE, {1, 2, 840, 10045, 2, 1}).
+%% To see whether two keys belong together.
+-define(SIGNED, <<"eid">>).
+
 -type failure() :: {atom(), string()}.
 -type result() :: {ok, binary()} | {error, failure()}.
 
@@ -193,7 +199,7 @@ send(Tls, Request, Lookup) ->
 
 -spec handshake(gen_tcp:socket(), [term()], #lookup{}) -> ssl:sslsocket().
 handshake(Socket, Options, Lookup) ->
-    case ssl:connect(Socket, Options, left(Lookup)) of
+    case connect(Socket, Options, left(Lookup)) of
         {ok, Tls} ->
             Tls;
         {error, timeout} ->
@@ -206,9 +212,23 @@ handshake(Socket, Options, Lookup) ->
                    "daemon's log, and check that it speaks TLS");
         {error, {tls_alert, Alert}} ->
             alert(Alert, Lookup);
+        {error, crashed} ->
+            failed(tls_failed,
+                   ["OTP's ssl has crashed, see its report in the log: check "
+                    "the files in ", directory(Lookup)]);
         {error, Reason} ->
             failed(tls_failed,
                    io_lib:format("TLS is not possible (~0tP)", [Reason, 12]))
+    end.
+
+%% The connection's process may die of what it is given.
+-spec connect(gen_tcp:socket(), [term()], timeout()) ->
+          {ok, ssl:sslsocket()} | {error, term()}.
+connect(Socket, Options, Timeout) ->
+    try
+        ssl:connect(Socket, Options, Timeout)
+    catch
+        exit:_ -> {error, crashed}
     end.
 
 %% Late says what it is called when no more comes in time.
@@ -331,19 +351,44 @@ client_certificate(Lookup) ->
         {{ok, _}, none} ->
             half("key.pem", "cert.pem", Lookup);
         {{ok, Chain}, {ok, Entries}} ->
-            case [{Type, Der} || {Type, Der, not_encrypted} <- Entries,
-                                 lists:member(Type, ['RSAPrivateKey',
-                                                     'DSAPrivateKey',
-                                                     'ECPrivateKey',
-                                                     'PrivateKeyInfo'])] of
-                [Key | _] ->
-                    [{cert, Chain}, {key, Key}];
-                [] ->
-                    failed(tls_file, [path("key.pem", Lookup), " has no "
-                                      "private key, or one with a password: "
-                                      "put one without there"])
-            end
+            is_certificate(hd(Chain))
+                orelse damaged("cert.pem", "certificate", Lookup),
+            {Type, Der, _} = private_key(Entries, Lookup),
+            [{cert, Chain}, {key, {Type, Der}}]
     end.
+
+%% That of key.pem. (What cannot be decoded would crash the process of the TLS
+%% connection.)
+-spec private_key([public_key:pem_entry()], #lookup{}) ->
+          public_key:pem_entry().
+private_key(Entries, Lookup) ->
+    case [Entry || {Type, _, not_encrypted} = Entry <- Entries,
+                   lists:member(Type, ['RSAPrivateKey', 'DSAPrivateKey',
+                                       'ECPrivateKey', 'PrivateKeyInfo'])] of
+        [Entry | _] ->
+            try public_key:pem_entry_decode(Entry) of
+                _ -> Entry
+            catch
+                _:_ -> damaged("key.pem", "private key", Lookup)
+            end;
+        [] ->
+            failed(tls_file, [path("key.pem", Lookup), " has no private key, "
+                              "or one with a password: put one without "
+                              "there"])
+    end.
+
+-spec is_certificate(binary()) -> boolean().
+is_certificate(Der) ->
+    try public_key:pkix_decode_cert(Der, plain) of
+        _ -> true
+    catch
+        _:_ -> false
+    end.
+
+-spec damaged(string(), string(), #lookup{}) -> no_return().
+damaged(Name, What, Lookup) ->
+    failed(tls_file, [path(Name, Lookup), " is damaged: put the ", What,
+                      " there again"]).
 
 -spec half(string(), string(), #lookup{}) -> no_return().
 half(Missing, There, Lookup) ->
@@ -377,27 +422,48 @@ pem(Name, Lookup) ->
     end.
 
 -spec path(string(), #lookup{}) -> string().
-path(Name, #lookup{daemon = #{cert_path := Directory}}) ->
-    filename:join(Directory, Name).
+path(Name, Lookup) ->
+    filename:join(directory(Lookup), Name).
+
+-spec directory(#lookup{}) -> string().
+directory(#lookup{daemon = #{cert_path := Directory}}) ->
+    Directory.
 
 %% What is wrong with the client's certificate, as far as can be told here.
--spec judge_client(#lookup{}) -> none | expired | stranger | good.
+-spec judge_client(#lookup{}) ->
+          none | expired | stranger | other_key | good.
 judge_client(Lookup) ->
-    case certificates("cert.pem", Lookup) of
-        none -> none;
-        {ok, Chain} -> judge(Chain, authorities(Lookup))
+    case {certificates("cert.pem", Lookup), pem("key.pem", Lookup)} of
+        {{ok, Chain}, {ok, Entries}} ->
+            case judge(Chain, authorities(Lookup)) of
+                {good, PublicKey} ->
+                    case is_pair(private_key(Entries, Lookup), PublicKey) of
+                        true -> good;
+                        false -> other_key
+                    end;
+                Bad ->
+                    Bad
+            end;
+        _ ->
+            none
     end.
 
--spec judge([binary()], [binary()]) -> expired | stranger | good.
+%% As public_key:pkix_path_validation/3 gives it.
+-type public_key() :: {Algorithm :: tuple(), Key :: term(),
+                       Parameters :: term()}.
+
+-spec judge([binary()], [binary()]) ->
+          expired | stranger | {good, public_key()}.
 judge(Chain, Authorities) ->
     case [Authority || Authority <- Authorities,
-                       not is_bad(Chain, Authority, fun is_other/1)] of
+                       {ok, _} <- [validate(Chain, Authority,
+                                            fun is_other/1)]] of
         [] ->
             stranger;
         [Authority | _] ->
-            case is_bad(Chain, Authority, fun is_expired/1) of
-                true -> expired;
-                false -> good
+            case validate(Chain, Authority, fun is_expired/1) of
+                {ok, PublicKey} -> {good, PublicKey};
+                error -> expired
             end
     end.
 
@@ -409,9 +475,11 @@ is_expired(Reason) ->
 is_other(Reason) ->
     Reason =/= cert_expired.
 
-%% Whether a certificate is bad for such a reason, whatever else it is.
--spec is_bad([binary()], binary(), fun((term()) -> boolean())) -> boolean().
-is_bad(Chain, Authority, Matters) ->
+%% The certificate's key, unless it is bad for such a reason, whatever else it
+%% is.
+-spec validate([binary()], binary(), fun((term()) -> boolean())) ->
+          {ok, public_key()} | error.
+validate(Chain, Authority, Matters) ->
     Verify = fun(_, {bad_cert, Reason}, State) ->
                      case Matters(Reason) of
                          true -> {fail, Reason};
@@ -424,11 +492,29 @@ is_bad(Chain, Authority, Matters) ->
              end,
     try public_key:pkix_path_validation(
           Authority, lists:reverse(Chain), [{verify_fun, {Verify, none}}]) of
-        {ok, _} -> false;
-        {error, _} -> true
+        {ok, {PublicKey, _}} -> {ok, PublicKey};
+        {error, _} -> error
     catch
         %% Certificates that are none.
-        error:_ -> true
+        error:_ -> error
+    end.
+
+%% Whether what the one signs is signed by the other. Of keys of other kinds
+%% than RSA and curves, which are rare, it is not found out.
+-spec is_pair(public_key:pem_entry(), public_key()) -> boolean().
+is_pair(Entry, {Algorithm, Key, Parameters}) ->
+    Public = case Algorithm of
+                 ?RSA -> Key;
+                 ?CURVE -> {Key, Parameters};
+                 _ -> none
+             end,
+    try
+        Signature = public_key:sign(?SIGNED, sha256,
+                                    public_key:pem_entry_decode(Entry)),
+        Public =:= none
+            orelse public_key:verify(?SIGNED, sha256, Signature, Public)
+    catch
+        _:_ -> true
     end.
 
 %% ---------------------------------------------------------------------
@@ -484,7 +570,7 @@ refused_by_us(Name, Text, #lookup{daemon = #{tls_name := Wanted}}
 
 -spec refused_by_daemon(atom(), #lookup{}) -> no_return().
 refused_by_daemon(Name, Lookup) ->
-    Directory = maps:get(cert_path, Lookup#lookup.daemon),
+    Directory = directory(Lookup),
     IsAboutCertificate =
         lists:member(Name, [bad_certificate, certificate_required,
                             certificate_expired, certificate_unknown,
@@ -497,6 +583,11 @@ refused_by_daemon(Name, Lookup) ->
                    ["the daemon wants a client certificate: put cert.pem and "
                     "key.pem, signed by the authority of its --tlscacert, "
                     "into ", Directory]);
+        other_key ->
+            failed(tls_file,
+                   [path("key.pem", Lookup), " is not the private key of ",
+                    path("cert.pem", Lookup), ": put both there, as they "
+                    "were made together"]);
         Judged when IsAboutCertificate, Judged =:= expired;
                     Name =:= certificate_expired ->
             failed(tls_client_certificate_expired,

@@ -1,14 +1,16 @@
 %% SPDX-License-Identifier: Apache-2.0
 
 %% OTP's own carriers with eid_epmd: inet_tls, and inet_tcp, which speaks the
-%% same on the wire as eid_tcp; directly and through the Docker lookup.
+%% same on the wire as eid_tcp; directly and through the Docker lookup. And
+%% files of a lookup over TLS that are wrong. (Tests/tls/run has real daemons.)
 -module(eid_tls_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 
 -export([tls_direct/1, tls_through_docker/1, tls_checks_certificates/1,
-         tls_and_another_carrier/1, inet_tcp_direct/1,
+         tls_and_another_carrier/1, tls_lookup_with_damaged_files/1,
+         tls_lookup_with_another_key/1, inet_tcp_direct/1,
          inet_tcp_through_docker/1, inet_tcp_says_why_a_lookup_failed/1]).
 
 %% id-ce-subjectAltName
@@ -19,7 +21,8 @@ suite() ->
 
 all() ->
     [tls_direct, tls_through_docker, tls_checks_certificates,
-     tls_and_another_carrier, inet_tcp_direct, inet_tcp_through_docker,
+     tls_and_another_carrier, tls_lookup_with_damaged_files,
+     tls_lookup_with_another_key, inet_tcp_direct, inet_tcp_through_docker,
      inet_tcp_says_why_a_lookup_failed].
 
 init_per_suite(Config) ->
@@ -109,6 +112,110 @@ tls_and_another_carrier(Config) ->
     2 = length(eid_peers:logged(E, ".")),
     [Last] = eid_peers:start_all([#{name => "f"}]),
     both_ways(E, Last).
+
+%% Files in PEM form, of which what is in it is broken.
+tls_lookup_with_damaged_files(Config) ->
+    #{host := Host} = A = eid_peers:start(#{name => "a", kernel => docker()}),
+    _ = eid_daemon:start(Host),
+    #{client_config := Client} = test_data([Host], rsa()),
+    {KeyType, Key} = proplists:get_value(key, Client),
+    Certificate = proplists:get_value(cert, Client),
+    [begin
+         Directory = directory(Config, Cert, KeyOf, Client),
+         {error, {tls_file, Sentence}} = look_up(A, Directory),
+         match = re:run(Sentence, Name ++ " is damaged: put the ",
+                        [{capture, none}]),
+         Node = eid_daemon:container() ++ "@" ++ Host,
+         false = eid_peers:call(A, net_kernel, connect_node,
+                                [list_to_atom(Node)]),
+         [_] = eid_peers:await_log(A, ["cannot connect to ", Node, ": .*",
+                                       Name, " is damaged"])
+     end || {Name, Cert, KeyOf} <-
+                [{"key.pem", Certificate, {KeyType, damaged(Key)}},
+                 {"key.pem", Certificate, {'PrivateKeyInfo', <<"key">>}},
+                 {"cert.pem", damaged(Certificate), {KeyType, Key}}]],
+    [] = eid_peers:logged(A, "crash|CRASH|terminat"),
+    ok.
+
+damaged(Der) ->
+    binary:part(Der, 0, byte_size(Der) - 1).
+
+%% A daemon does not say what it dislikes: it is found out here.
+tls_lookup_with_another_key(Config) ->
+    #{host := Host} = A = eid_peers:start(#{name => "a", kernel => docker()}),
+    Server = eid_peers:start(#{name => none}),
+    [begin
+         #{server_config := Daemon, client_config := Client} =
+             test_data([Host], Keys),
+         #{client_config := Other} = test_data([Host], Keys),
+         Listener = tls_daemon(Server, Host, Version, Daemon),
+         [begin
+              Directory = directory(Config, proplists:get_value(cert, Client),
+                                    proplists:get_value(key, Of), Client),
+              {error, {Reason, Sentence}} = look_up(A, Directory),
+              {Version, Of, IsFile, _, _} =
+                  {Version, Of, Reason =:= tls_file, Reason, Sentence},
+              _ = [match = re:run(Sentence, "/key.pem is not the private key "
+                                  "of .*/cert.pem: ", [{capture, none}])
+                   || IsFile]
+          end || {Of, IsFile} <- [{Other, true}, {Client, false}]],
+         true = eid_peers:call(Server, erlang, exit, [Listener, kill])
+     end || Version <- ['tlsv1.2', 'tlsv1.3'],
+            Keys <- [rsa() | [curve() || eid_peers:release() < 29]]],
+    ok.
+
+%% Wants a certificate, and closes when it has got one.
+tls_daemon(Peer, Host, Version, Options) ->
+    {ok, _} = eid_peers:call(Peer, application, ensure_all_started, [ssl]),
+    Ip = eid_peers:address(Host),
+    Port = eid_daemon:port(),
+    eid_peers:run(
+      Peer,
+      fun() ->
+              Self = self(),
+              Pid = spawn(
+                      fun() ->
+                              {ok, Listener} =
+                                  ssl:listen(Port,
+                                             [{ip, Ip}, {reuseaddr, true},
+                                              {verify, verify_peer},
+                                              {fail_if_no_peer_cert, true},
+                                              {log_level, none},
+                                              {versions, [Version]}
+                                              | Options]),
+                              Self ! ready,
+                              tls_loop(Listener)
+                      end),
+              receive ready -> Pid end
+      end).
+
+tls_loop(Listener) ->
+    {ok, Socket} = ssl:transport_accept(Listener),
+    _ = case ssl:handshake(Socket, 5000) of
+            {ok, Tls} -> ssl:close(Tls);
+            {error, _} -> ok
+        end,
+    tls_loop(Listener).
+
+look_up(#{host := Host} = A, Directory) ->
+    [ok = eid_peers:call(A, application, set_env, [kernel, Key, Value])
+     || {Key, Value} <- [{docker_tls, true}, {docker_cert_path, Directory}]],
+    eid_peers:call(A, eid_epmd, look_up, ["c0ffeec0ffee", Host]).
+
+%% A new one, with files for docker_cert_path.
+directory(Config, Certificate, {KeyType, Key}, Client) ->
+    Directory = new_path(Config),
+    ok = file:make_dir(Directory),
+    Authorities = proplists:get_value(cacerts, Client),
+    [ok = file:write_file(filename:join(Directory, Name),
+                          public_key:pem_encode(
+                            [{Type, Der, not_encrypted}
+                             || {Type, Der} <- Entries]))
+     || {Name, Entries} <-
+            [{"ca.pem", [{'Certificate', Der} || Der <- Authorities]},
+             {"cert.pem", [{'Certificate', Certificate}]},
+             {"key.pem", [{KeyType, Key}]}]],
+    Directory.
 
 %% ---------------------------------------------------------------------
 %% inet_tcp
@@ -218,23 +325,34 @@ is_tls(A, #{node := NodeB, host := HostB} = B, Port) ->
 %% The settings of TLS for nodes that trust each other: an authority of their
 %% own, and a certificate that names their hosts.
 optfile(Config, Hosts) ->
+    %% OTP 29 cannot read what OTP 25 signs with a key of a curve.
+    #{server_config := Server, client_config := Client} =
+        test_data(Hosts, rsa()),
+    Options = [{server, [{verify, verify_peer}, {fail_if_no_peer_cert, true}
+                         | Server]},
+               {client, [{verify, verify_peer} | Client]}],
+    File = new_path(Config),
+    ok = file:write_file(File, io_lib:format("~w.~n", [Options])),
+    File.
+
+new_path(Config) ->
+    filename:join(proplists:get_value(priv_dir, Config),
+                  lists:concat(["tls", erlang:unique_integer([positive])])).
+
+rsa() ->
+    [{key, {rsa, 2048, 65537}}, {digest, sha256}].
+
+curve() ->
+    [{key, {namedCurve, secp256r1}}, {digest, sha256}].
+
+%% An authority, and certificates of it that name these hosts.
+test_data(Hosts, Keys) ->
     %% OTP 25 takes the host part for a name, later releases for an address.
     Names = [{dNSName, Host} || Host <- Hosts]
         ++ [{iPAddress, list_to_binary(tuple_to_list(Ip))}
             || Host <- Hosts, {ok, Ip} <- [inet:parse_address(Host)]],
-    %% OTP 29 cannot read what OTP 25 signs with a key of a curve.
-    Keys = [{key, {rsa, 2048, 65537}}, {digest, sha256}],
     Chain = #{root => Keys, intermediates => [],
               peer => [{extensions, [{'Extension', ?SUBJECT_ALT_NAME,
                                       false, Names}]} | Keys]},
-    #{server_config := Server, client_config := Client} =
-        public_key:pkix_test_data(#{server_chain => Chain,
-                                    client_chain => Chain}),
-    Options = [{server, [{verify, verify_peer}, {fail_if_no_peer_cert, true}
-                         | Server]},
-               {client, [{verify, verify_peer} | Client]}],
-    File = filename:join(proplists:get_value(priv_dir, Config),
-                         lists:concat(["tls",
-                                       erlang:unique_integer([positive])])),
-    ok = file:write_file(File, io_lib:format("~w.~n", [Options])),
-    File.
+    public_key:pkix_test_data(#{server_chain => Chain,
+                                client_chain => Chain}).
