@@ -100,6 +100,9 @@
                 members = #{} :: #{binary() => #member{}},
                 timer = none :: none | reference()}).
 
+-type own() :: {Left :: binary(), Host :: binary(), Hostname :: binary()}
+             | none.
+
 -spec start_link(eid_settings:cluster()) ->
           {ok, pid()} | ignore | {error, term()}.
 start_link(Settings) ->
@@ -285,7 +288,8 @@ take_list(Name, Began, Containers, State0) ->
                 #host{listed = false} -> 0;
                 #host{} -> ?GRACE_MS
             end,
-    Found = [{Container, reach(Name, Container, State0)}
+    Own = own(),
+    Found = [{Container, reach(Name, Container, Own, State0)}
              || Container <- Containers],
     Wanted = maps:from_list([{Node, Port}
                              || {_, {ok, Node, Port}} <- Found]),
@@ -344,13 +348,13 @@ listed_member(error, Name, Port, _Began, Now, Grace, Node, Connected) ->
     end.
 
 %% The name of the node in a container, and where it is published.
--spec reach(string(), eid_socket:container(), #state{}) ->
+-spec reach(string(), eid_socket:container(), own(), #state{}) ->
           {ok, binary(), inet:port_number() | undefined} | own
               | not_running | {error, {atom(), string()}}.
-reach(Host, #{state := State, port := Port} = Container,
+reach(Host, #{state := State, port := Port} = Container, Own,
       #state{settings = Settings}) ->
     Node = node_name(Host, Container, Settings),
-    case {is_own(Host, Container), State, Node, Port} of
+    case {is_own(Host, Container, Own), State, Node, Port} of
         {true, _, _, _} ->
             own;
         {_, _, {error, _} = Error, _} ->
@@ -384,21 +388,25 @@ node_name(Host, #{id := Id, name := Name}, #{node_name := Kind}) ->
                      "dots before its @, and 255 bytes at most"}}
     end.
 
-%% Whether this node runs in the container.
--spec is_own(string(), eid_socket:container()) -> boolean().
-is_own(Host, #{id := Id, name := Name}) ->
-    Short = binary:part(Id, 0, min(12, byte_size(Id))),
+%% What this node's container is known by: the parts of the node's name, and the
+%% name of the machine that it is to itself.
+-spec own() -> own().
+own() ->
     {ok, Hostname} = inet:gethostname(),
     case binary:split(atom_to_binary(node()), <<"@">>) of
-        [Left, OwnHost] ->
-            Left =:= Short orelse Left =:= Id
-                orelse list_to_binary(Hostname) =:= Short
-                orelse (Left =:= Name
-                        andalso OwnHost =:= unicode:characters_to_binary(
-                                              Host));
-        _ ->
-            false
+        [Left, Host] -> {Left, Host, list_to_binary(Hostname)};
+        _ -> none
     end.
+
+%% Whether this node runs in the container.
+-spec is_own(string(), eid_socket:container(), own()) -> boolean().
+is_own(_Host, _Container, none) ->
+    false;
+is_own(Host, #{id := Id, name := Name}, {Left, OwnHost, Hostname}) ->
+    Short = binary:part(Id, 0, min(12, byte_size(Id))),
+    Left =:= Short orelse Left =:= Id orelse Hostname =:= Short
+        orelse (Left =:= Name
+                andalso OwnHost =:= unicode:characters_to_binary(Host)).
 
 %% For maps:filter/2.
 -spec forget(#member{}) -> false.
@@ -455,8 +463,7 @@ due(#state{members = Members0, timer = Timer} = State0) ->
     Due = lists:sort([{At, Node} || {Node, #member{at = At, attempt = none}}
                                         <- maps:to_list(Members0),
                                     At =< Now]),
-    State = lists:foldl(fun({_, Node}, State) -> attempt(Node, State) end,
-                        State0, Due),
+    State = attempts(Due, running(maps:values(Members0)), State0),
     _ = [erlang:cancel_timer(Timer) || is_reference(Timer)],
     Next = [At || #member{at = At, attempt = none} <-
                       maps:values(State#state.members), At > Now,
@@ -467,31 +474,46 @@ due(#state{members = Members0, timer = Timer} = State0) ->
                                                     self(), due)
                         end}.
 
+%% How many attempts run to the nodes of each host.
+-spec running([#member{}]) -> #{string() => pos_integer()}.
+running(Members) ->
+    lists:foldl(fun(#member{host = Name, attempt = {_, _}}, Running) ->
+                        maps:update_with(Name, fun(N) -> N + 1 end, 1, Running);
+                   (#member{}, Running) ->
+                        Running
+                end, #{}, Members).
+
 %% Those that cannot begin now do so when an attempt ends, or when their host
-%% answers again.
--spec attempt(binary(), #state{}) -> #state{}.
-attempt(Node, #state{members = Members, hosts = Hosts} = State) ->
-    #{Node := #member{host = Name} = Member} = Members,
+%% answers again. This is done at each end of an attempt, so it must not take
+%% long for each of those that are due.
+-spec attempts([{integer(), binary()}], #{string() => pos_integer()},
+               #state{}) -> #state{}.
+attempts([], _Running, State) ->
+    State;
+attempts([{_, Node} | Due], Running, #state{hosts = Hosts} = State) ->
+    #{Node := #member{host = Name}} = State#state.members,
     #{Name := #host{state = HostState}} = Hosts,
-    Running = length([Of || #member{host = Of, attempt = {_, _}} <-
-                                maps:values(Members), Of =:= Name]),
-    case HostState =:= answers andalso Running < ?MAX_ATTEMPTS
+    Count = maps:get(Name, Running, 0),
+    case HostState =:= answers andalso Count < ?MAX_ATTEMPTS
         andalso is_alive() of
         true ->
-            case has_atoms(Node) of
-                true ->
-                    Attempt = spawn_monitor(?MODULE, connect, [Node]),
-                    State#state{members =
-                                    Members#{Node := Member#member{
-                                                       attempt = Attempt}}};
-                false ->
-                    atoms_run_out(State#state{
-                                    members = Members#{
-                                                Node := Member#member{
-                                                          at = infinity}}})
-            end;
+            attempts(Due, Running#{Name => Count + 1}, attempt(Node, State));
         false ->
-            State
+            attempts(Due, Running, State)
+    end.
+
+-spec attempt(binary(), #state{}) -> #state{}.
+attempt(Node, #state{members = Members} = State) ->
+    #{Node := Member} = Members,
+    case has_atoms(Node) of
+        true ->
+            Attempt = spawn_monitor(?MODULE, connect, [Node]),
+            State#state{members = Members#{Node := Member#member{
+                                                     attempt = Attempt}}};
+        false ->
+            atoms_run_out(State#state{
+                            members = Members#{Node := Member#member{
+                                                         at = infinity}}})
     end.
 
 -spec connect(binary()) -> no_return().
@@ -581,17 +603,19 @@ connected() ->
 info(#state{settings = #{label := Label, interval := Interval},
             joins = Joins, hosts = Hosts} = State) ->
     Connected = connected(),
+    Own = own(),
     #{label => Label, interval => Interval, joins => Joins,
       hosts => maps:map(fun(Name, Host) ->
-                                host_info(Name, Host, Connected, State)
+                                host_info(Name, Host, Connected, Own, State)
                         end, Hosts)}.
 
--spec host_info(string(), #host{}, #{binary() => true}, #state{}) ->
+-spec host_info(string(), #host{}, #{binary() => true}, own(), #state{}) ->
           host_info().
 host_info(Name, #host{state = HostState, events = Events,
-                      containers = Containers}, Connected, State) ->
+                      containers = Containers}, Connected, Own, State) ->
     Info = #{state => starting, events => Events,
-             containers => [container_info(Name, Container, Connected, State)
+             containers => [container_info(Name, Container, Connected, Own,
+                                           State)
                             || Container <- Containers]},
     case HostState of
         {fails, _, Sentence} -> Info#{state := fails, sentence => Sentence};
@@ -599,8 +623,8 @@ host_info(Name, #host{state = HostState, events = Events,
     end.
 
 -spec container_info(string(), eid_socket:container(), #{binary() => true},
-                     #state{}) -> container_info().
-container_info(Host, #{port := Port} = Container, Connected,
+                     own(), #state{}) -> container_info().
+container_info(Host, #{port := Port} = Container, Connected, Own,
                #state{settings = Settings, members = Members} = State) ->
     {Node, IsConnected, Failures} =
         case node_name(Host, Container, Settings) of
@@ -620,7 +644,7 @@ container_info(Host, #{port := Port} = Container, Connected,
                                   {ok, Published} -> Published;
                                   {error, _} -> undefined
                               end},
-    case reach(Host, Container, State) of
+    case reach(Host, Container, Own, State) of
         {error, {_, Sentence}} -> Info#{sentence => Sentence};
         own -> Info#{sentence => "this node's own container"};
         not_running -> Info#{sentence => "the container does not run"};

@@ -23,6 +23,7 @@
          a_stream_without_its_daemon/1,
          each_list_that_is_wanted_comes/1,
          nothing_is_kept_of_containers/1, many_containers/1,
+         many_containers_to_try/1,
          when_atoms_run_out/1]).
 
 -define(LABEL, "com.example.cluster=shop").
@@ -43,7 +44,7 @@ all() ->
      an_event_brings_a_list, a_flood_of_events, events_are_refused,
      events_that_never_begin, a_stream_without_its_daemon,
      each_list_that_is_wanted_comes, nothing_is_kept_of_containers,
-     many_containers, when_atoms_run_out].
+     many_containers, many_containers_to_try, when_atoms_run_out].
 
 init_per_suite(Config) ->
     ok = eid_peers:only("eid_tcp"),
@@ -403,6 +404,30 @@ many_containers(Config) ->
            Daemon, list,
            list([eid_daemon:listed(eid_daemon:container()) | List])),
     eid_peers:await_log(A, "there are more than 4096").
+
+%% What the end of one attempt costs; the attempts of all hosts wait for it.
+many_containers_to_try(Config) ->
+    Daemon = proplists:get_value(daemon, Config),
+    Host = proplists:get_value(host, Config),
+    ok = eid_daemon:set(
+           Daemon, list,
+           list([eid_daemon:listed(eid_daemon:container())
+                 || _ <- lists:seq(1, 2048)])),
+    A = joining([Host], [{interval, 3600000}]),
+    eid_peers:until(fun() -> lookups(Daemon) >= 32 end),
+    Cluster = eid_peers:call(A, erlang, whereis, [eid_cluster]),
+    Reductions = fun() ->
+                         {reductions, Count} =
+                             eid_peers:call(A, erlang, process_info,
+                                            [Cluster, reductions]),
+                         Count
+                 end,
+    Before = Reductions(),
+    Lookups = lookups(Daemon),
+    eid_peers:until(fun() -> lookups(Daemon) >= Lookups + 64 end),
+    Each = (Reductions() - Before) div (lookups(Daemon) - Lookups),
+    {each, true, _} = {each, Each < 500000, Each},
+    ok.
 
 %% A host that lists ever new containers must not use up the VM's atoms.
 when_atoms_run_out(Config) ->
