@@ -68,6 +68,11 @@
 -define(ALIVE_MS, 1000).
 %% A host's process that died is started again after this time.
 -define(RESTART_MS, 5000).
+%% Of so many containers of a list the log says why they are not tried; a host
+%% may list new ones each time.
+-define(MAX_TOLD, 16).
+
+-type told() :: #{{Id :: binary(), Reason :: atom()} => true}.
 
 %% Times are in milliseconds, monotonic.
 -record(member, {host :: string(),
@@ -89,7 +94,7 @@
                listed = false :: boolean(),
                containers = [] :: [eid_socket:container()],
                %% Containers of which the log says why they are not tried.
-               told = [] :: [{Id :: binary(), Reason :: atom()}]}).
+               told = #{} :: told()}).
 
 -record(state, {settings :: eid_settings:cluster(),
                 joins = false :: boolean(),
@@ -308,21 +313,29 @@ take_list(Name, Began, Containers, State0) ->
                                                    Name, Port, Began, Now,
                                                    Grace, Node, Connected)}
                 end, Kept, Wanted),
-    Told = [{Id, Reason} || {#{id := Id}, {error, {Reason, _}}} <- Found],
-    lists:foreach(
-      fun({#{id := Id} = Container, {error, {Reason, Sentence}}}) ->
-              _ = [eid_report:cluster_unreachable(label(State0), Name,
-                                                  Container, Reason,
-                                                  Sentence)
-                   || not lists:member({Id, Reason}, Host0#host.told)],
-              ok;
-         (_) ->
-              ok
-      end, Found),
+    Unreachable = [{Container, Failure}
+                   || {Container, {error, Failure}} <- Found],
+    Told = tell_unreachable(Name, Unreachable, Host0#host.told, State0),
     State0#state{members = Members,
                  hosts = Hosts#{Name := Host0#host{listed = true,
                                                    containers = Containers,
                                                    told = Told}}}.
+
+%% Once for each container and reason.
+-spec tell_unreachable(string(),
+                       [{eid_socket:container(), {atom(), string()}}],
+                       told(), #state{}) -> told().
+tell_unreachable(Name, Unreachable, Told, State) ->
+    New = [Each || {#{id := Id}, {Reason, _}} = Each <- Unreachable,
+                   not is_map_key({Id, Reason}, Told)],
+    {Each, More} = lists:split(min(?MAX_TOLD, length(New)), New),
+    _ = [eid_report:cluster_unreachable(label(State), Name, Container, Reason,
+                                        Sentence)
+         || {Container, {Reason, Sentence}} <- Each],
+    _ = [eid_report:cluster_unreachable_more(label(State), Name, length(More))
+         || More =/= []],
+    maps:from_list([{{Id, Reason}, true}
+                    || {#{id := Id}, {Reason, _}} <- Unreachable]).
 
 -spec listed_member({ok, #member{}} | error, string(),
                     inet:port_number() | undefined, integer(), integer(),

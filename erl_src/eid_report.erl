@@ -11,7 +11,8 @@
          connect_failed_others/4, connected_again/3, refused/3, refused_more/1,
          log/1, line/1, warning/2, error/2, format/1, reason/1, load_all/0]).
 -export([cluster_found/4, cluster_host_fails/4, cluster_host_answers/4,
-         cluster_no_events/4, cluster_unreachable/5]).
+         cluster_no_events/4, cluster_unreachable/5,
+         cluster_unreachable_more/3]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -133,6 +134,15 @@ cluster_unreachable(Label, Host, #{id := Id, name := Name}, Reason,
            reason => Reason, sentence => text(Sentence)},
          [cluster(Label), "container ", Name, " of host ", Host,
           " has the label, but is left out: ", Sentence]).
+
+%% Further ones of the same list.
+-spec cluster_unreachable_more(string(), string(), pos_integer()) -> ok.
+cluster_unreachable_more(Label, Host, Count) ->
+    emit(warning, cluster_unreachable_more,
+         #{label => Label, host => Host, count => Count},
+         [cluster(Label), times(Count, "more container"), " of host ", Host,
+          " with the label ", case Count of 1 -> "is"; _ -> "are" end,
+          " left out: eid_cluster:info() says why"]).
 
 -spec cluster(string()) -> iolist().
 cluster(Label) ->

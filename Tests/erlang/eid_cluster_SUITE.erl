@@ -400,6 +400,13 @@ many_containers(Config) ->
     ok = eid_daemon:set(Daemon, list, list(List)),
     A = joining([Host]),
     eid_peers:await_log(A, "4096 containers on 1 of 1 host"),
+    [_] = eid_peers:await_log(A, "4080 more containers of host " ++ Host
+                              ++ " with the label are left out"),
+    16 = length(eid_peers:logged(A, "has the label, but is left out")),
+    %% Those that were told are not told again.
+    Lists = lists_asked(Daemon),
+    eid_peers:until(fun() -> lists_asked(Daemon) >= Lists + 2 end),
+    16 = length(eid_peers:logged(A, "has the label, but is left out")),
     ok = eid_daemon:set(
            Daemon, list,
            list([eid_daemon:listed(eid_daemon:container()) | List])),
