@@ -37,6 +37,8 @@
                  since :: integer(),
                  %% The first bytes of the answer, or that it is a stream.
                  head = <<>> :: binary() | open,
+                 %% Whether what comes is left there until the next list.
+                 paused = false :: boolean(),
                  deadline :: reference()}).
 
 -record(state, {cluster :: pid(),
@@ -111,8 +113,10 @@ handle_info(_Message, State) ->
 %% ---------------------------------------------------------------------
 
 -spec list(#state{}) -> #state{}.
-list(#state{cluster = Cluster, host = Host, interval = Interval,
-            wanted = Wanted} = State0) ->
+list(#state{cluster = Cluster, host = Host, interval = Interval} = State00) ->
+    %% Before the daemon is asked, so that what happens from here on is another
+    %% event.
+    #state{wanted = Wanted} = State0 = read_on(State00),
     Began = now_ms(),
     Result = ask(State0),
     eid_cluster:listed(Cluster, Host, Began, Result),
@@ -202,7 +206,9 @@ open(Timeout, #state{host = Host, label = Label} = State) ->
 
 -spec received(binary(), #state{}) -> #state{}.
 received(_Data, #state{stream = #stream{head = open}} = State) ->
-    next_data(event(State));
+    %% There is a list now in any case: what comes before it says no more, and
+    %% a stream without an end would cost as much as there is.
+    event(State#state{stream = (State#state.stream)#stream{paused = true}});
 received(Data, #state{stream = #stream{head = Head0} = Stream} = State) ->
     Head = iolist_to_binary([Head0, Data]),
     %% (Patterns would do, but OTP 29 does not load what OTP 25 makes of them.)
@@ -223,6 +229,12 @@ received(Data, #state{stream = #stream{head = Head0} = Stream} = State) ->
         nomatch ->
             stream_ended("the answer is not HTTP", State)
     end.
+
+-spec read_on(#state{}) -> #state{}.
+read_on(#state{stream = #stream{paused = true} = Stream} = State) ->
+    next_data(State#state{stream = Stream#stream{paused = false}});
+read_on(State) ->
+    State.
 
 -spec next_data(#state{}) -> #state{}.
 next_data(#state{stream = #stream{transport = Transport, socket = Socket}}

@@ -566,14 +566,25 @@ a_flood_of_events(Config) ->
     timer:sleep(1500),
     #{memory := Memory} = eid_peers:kept(A),
     Before = lists_asked(Daemon),
+    Reductions = reductions(A),
     Stream1 ! {flood, 5000},
     timer:sleep(5000),
     Lists = lists_asked(Daemon) - Before,
     true = Lists >= 2 andalso Lists =< 7,
+    Cost = reductions(A) - Reductions,
+    {cost, true, _} = {cost, Cost < 2000000, Cost},
     #{memory := Now} = eid_peers:kept(A),
     true = Now < Memory + 8 * 1024 * 1024,
     true = eid_peers:is_up(A, B),
     ok.
+
+%% Of the process that watches the host.
+reductions(A) ->
+    eid_peers:run(A, fun() ->
+                             {reductions, Count} =
+                                 process_info(host_process(), reductions),
+                             Count
+                     end).
 
 events_are_refused(Config) ->
     {Daemon, Host, B} = listed_node(Config),
