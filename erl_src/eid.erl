@@ -41,7 +41,7 @@
 info() ->
     #{version => version(),
       node => node(),
-      listens => listens(),
+      listens => eid_socket:listens(),
       lookup => eid_settings:get(eid_lookup),
       erlang_port => eid_settings:get(erlang_port),
       docker_daemon_port => eid_settings:get(docker_daemon_port),
@@ -80,17 +80,6 @@ ports() ->
     [{Node, Port} || {Node, Port} <- erlang:system_info(dist_ctrl),
                      is_port(Port),
                      {name, "eid_drv" ++ _} <- [erlang:port_info(Port, name)]].
-
--spec listens() -> eid_socket:endpoint() | undefined.
-listens() ->
-    Listening = [Port || Port <- erlang:ports(),
-                         erlang:port_info(Port, name)
-                             =:= {name, "eid_drv listener"}],
-    case [Endpoint || Port <- Listening,
-                      {ok, Endpoint} <- [eid_socket:sockname(Port)]] of
-        [Endpoint | _] -> Endpoint;
-        [] -> undefined
-    end.
 
 -spec version() -> string().
 version() ->

@@ -217,7 +217,20 @@ is_joining() ->
                     #{started := no} -> false;
                     #{name_type := dynamic} -> false;
                     #{} -> true
-                end.
+                end
+        andalso listens().
+
+%% net_kernel:start/2 can say so as well, and tells nobody. Of other carriers
+%% it is not known.
+-spec listens() -> boolean().
+listens() ->
+    case init:get_argument(proto_dist) of
+        {ok, Carriers} ->
+            not lists:member("eid_tcp", lists:append(Carriers))
+                orelse eid_socket:listens() =/= undefined;
+        error ->
+            true
+    end.
 
 -spec start_host(string(), #state{}) -> #state{}.
 start_host(Name, #state{settings = Settings, hosts = Hosts} = State) ->

@@ -7,7 +7,8 @@
 %% answer comes as the message {eid, Port, Request, Answer}.
 -module(eid_socket).
 
--export([load/0, listen/2, accept/1, stop_accept/1, connect/4, send/2, recv/2,
+-export([load/0, listen/2, listens/0, accept/1, stop_accept/1, connect/4,
+         send/2, recv/2,
          controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
          getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
@@ -208,6 +209,19 @@ listen_on(Ip, Port, Options) ->
             end;
         Error ->
             Error
+    end.
+
+%% Where this node listens; undefined where it does not, or another carrier
+%% does.
+-spec listens() -> endpoint() | undefined.
+listens() ->
+    Listening = [Port || Port <- erlang:ports(),
+                         erlang:port_info(Port, name)
+                             =:= {name, "eid_drv listener"}],
+    case [Endpoint || Port <- Listening,
+                      {ok, Endpoint} <- [sockname(Port)]] of
+        [Endpoint | _] -> Endpoint;
+        [] -> undefined
     end.
 
 %% The next connection. The caller owns it.

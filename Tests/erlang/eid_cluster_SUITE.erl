@@ -11,6 +11,7 @@
          by_the_environment/1, a_label_without_a_locale/1, by_name/1,
          the_requests/1, a_hostile_label_is_one_label/1,
          a_remote_shell_joins_nothing/1,
+         a_node_that_does_not_listen_joins_nothing/1,
          a_node_that_is_not_distributed_yet/1, what_is_left_out/1,
          a_setting_that_becomes_wrong/1,
          a_container_that_is_gone_is_not_tried/1,
@@ -35,7 +36,8 @@ all() ->
     [off_by_default, listed_nodes_are_joined, by_the_environment,
      a_label_without_a_locale, by_name, the_requests,
      a_hostile_label_is_one_label,
-     a_remote_shell_joins_nothing, a_node_that_is_not_distributed_yet,
+     a_remote_shell_joins_nothing, a_node_that_does_not_listen_joins_nothing,
+     a_node_that_is_not_distributed_yet,
      what_is_left_out, a_setting_that_becomes_wrong,
      a_container_that_is_gone_is_not_tried,
      an_absent_node_is_tried_less_and_less, a_lost_connection_is_made_again,
@@ -191,6 +193,19 @@ a_remote_shell_joins_nothing(Config) ->
          #{joins := false} = eid_peers:call(A, eid_cluster, info, [])
      end || Options <- [#{args => ["-dist_listen", "false"]},
                         #{name => "undefined"}, #{name => none}]],
+    [] = eid_daemon:requests(Daemon),
+    ok.
+
+%% The same, of a shell that became a node when it had started.
+a_node_that_does_not_listen_joins_nothing(Config) ->
+    {Daemon, Host, _B} = listed_node(Config),
+    A = joining([Host], [], #{name => none}),
+    Own = list_to_atom("sh@" ++ maps:get(host, A)),
+    {ok, _} = eid_peers:call(A, net_kernel, start,
+                             [Own, #{name_domain => longnames,
+                                     dist_listen => false}]),
+    timer:sleep(2500),
+    #{joins := false} = eid_peers:call(A, eid_cluster, info, []),
     [] = eid_daemon:requests(Daemon),
     ok.
 
