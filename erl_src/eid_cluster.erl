@@ -71,6 +71,10 @@
 %% Of so many containers of a list the log says why they are not tried; a host
 %% may list new ones each time.
 -define(MAX_TOLD, 16).
+%% Of the VM's atoms, the names of one host's nodes may take one in so many:
+%% 65536 of them, unless erl was told otherwise (+t). So that none takes those
+%% of the other hosts.
+-define(HOST_SHARE, 16).
 
 -type told() :: #{{Id :: binary(), Reason :: atom()} => true}.
 
@@ -94,7 +98,10 @@
                listed = false :: boolean(),
                containers = [] :: [eid_socket:container()],
                %% Containers of which the log says why they are not tried.
-               told = #{} :: told()}).
+               told = #{} :: told(),
+               %% How many names of its nodes this node had not met before, or
+               %% that it has had its share of them. Last, for a test.
+               names = 0 :: non_neg_integer() | used_up}).
 
 -record(state, {settings :: eid_settings:cluster(),
                 joins = false :: boolean(),
@@ -529,17 +536,20 @@ attempts([{_, Node} | Due], Running, #state{hosts = Hosts} = State) ->
     end.
 
 -spec attempt(binary(), #state{}) -> #state{}.
-attempt(Node, #state{members = Members} = State) ->
-    #{Node := Member} = Members,
-    case has_atoms(Node) of
-        true ->
+attempt(Node, #state{members = Members, hosts = Hosts} = State) ->
+    #{Node := #member{host = Name} = Member} = Members,
+    #{Name := Host} = Hosts,
+    case has_atoms(Node, Host) of
+        {true, Names} ->
             Attempt = spawn_monitor(?MODULE, connect, [Node]),
             State#state{members = Members#{Node := Member#member{
-                                                     attempt = Attempt}}};
-        false ->
-            atoms_run_out(State#state{
-                            members = Members#{Node := Member#member{
-                                                         at = infinity}}})
+                                                     attempt = Attempt}},
+                        hosts = Hosts#{Name := Host#host{names = Names}}};
+        {false, RunOut} ->
+            atoms_run_out(RunOut, Name,
+                          State#state{members =
+                                          Members#{Node := Member#member{
+                                                             at = infinity}}})
     end.
 
 -spec connect(binary()) -> no_return().
@@ -548,25 +558,41 @@ connect(Node) ->
 
 %% Names are atoms, which a VM never gives back: one for each container that
 %% was ever tried. A host that names ever new ones must not end this node.
--spec has_atoms(binary()) -> boolean().
-has_atoms(Node) ->
+-spec has_atoms(binary(), #host{}) ->
+          {true, Names :: non_neg_integer() | used_up} | {false, all | host}.
+has_atoms(Node, #host{names = Names}) ->
+    Limit = erlang:system_info(atom_limit),
     try binary_to_existing_atom(Node) of
-        _ -> true
+        _ -> {true, Names}
     catch
+        error:badarg when Names =:= used_up;
+                          Names >= Limit div ?HOST_SHARE ->
+            {false, host};
         error:badarg ->
-            erlang:system_info(atom_count) * 5
-                < erlang:system_info(atom_limit) * 4
+            case erlang:system_info(atom_count) * 5 < Limit * 4 of
+                true -> {true, Names + 1};
+                false -> {false, all}
+            end
     end.
 
--spec atoms_run_out(#state{}) -> #state{}.
-atoms_run_out(#state{atoms_told = false} = State) ->
+%% Told once, of all or of each host.
+-spec atoms_run_out(all | host, string(), #state{}) -> #state{}.
+atoms_run_out(all, _Name, #state{atoms_told = false} = State) ->
     eid_report:error(
       cluster_atoms,
       ["cluster ", label(State), ": four fifths of this VM's atoms are in "
        "use, so no further containers are tried; restart the node, and see "
        "erlang:system_info(atom_count)"]),
     State#state{atoms_told = true};
-atoms_run_out(State) ->
+atoms_run_out(host, Name, #state{hosts = Hosts} = State) ->
+    case Hosts of
+        #{Name := #host{names = used_up}} ->
+            State;
+        #{Name := #host{names = Names} = Host} ->
+            eid_report:cluster_host_atoms(label(State), Name, Names),
+            State#state{hosts = Hosts#{Name := Host#host{names = used_up}}}
+    end;
+atoms_run_out(all, _Name, State) ->
     State.
 
 -spec attempt_ended({pid(), reference()}, term(), #state{}) -> #state{}.

@@ -12,7 +12,7 @@
          log/1, line/1, warning/2, error/2, format/1, reason/1, load_all/0]).
 -export([cluster_found/4, cluster_host_fails/4, cluster_host_answers/4,
          cluster_no_events/4, cluster_unreachable/5,
-         cluster_unreachable_more/3]).
+         cluster_unreachable_more/3, cluster_host_atoms/3]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -143,6 +143,16 @@ cluster_unreachable_more(Label, Host, Count) ->
          [cluster(Label), times(Count, "more container"), " of host ", Host,
           " with the label ", case Count of 1 -> "is"; _ -> "are" end,
           " left out: eid_cluster:info() says why"]).
+
+%% A host has had so many nodes that were never met before.
+-spec cluster_host_atoms(string(), string(), non_neg_integer()) -> ok.
+cluster_host_atoms(Label, Host, Count) ->
+    emit(error, cluster_host_atoms,
+         #{label => Label, host => Host, count => Count},
+         [cluster(Label), "host ", Host, " has listed ",
+          times(Count, "container"), " that this node had not met before, so "
+          "no further new ones of it are tried: their names are atoms; see "
+          "why there are so many, and restart the node"]).
 
 -spec cluster(string()) -> iolist().
 cluster(Label) ->

@@ -25,7 +25,7 @@
          each_list_that_is_wanted_comes/1,
          nothing_is_kept_of_containers/1, many_containers/1,
          many_containers_to_try/1,
-         when_atoms_run_out/1]).
+         when_atoms_run_out/1, when_a_host_names_too_many/1]).
 
 -define(LABEL, "com.example.cluster=shop").
 
@@ -46,7 +46,8 @@ all() ->
      an_event_brings_a_list, a_flood_of_events, events_are_refused,
      events_that_never_begin, a_stream_without_its_daemon,
      each_list_that_is_wanted_comes, nothing_is_kept_of_containers,
-     many_containers, many_containers_to_try, when_atoms_run_out].
+     many_containers, many_containers_to_try, when_atoms_run_out,
+     when_a_host_names_too_many].
 
 init_per_suite(Config) ->
     ok = eid_peers:only("eid_tcp"),
@@ -469,6 +470,57 @@ when_atoms_run_out(Config) ->
     [_] = eid_peers:logged(A, "four fifths of this VM's atoms"),
     0 = lookups(Daemon),
     ok.
+
+%% One host may not use up what is there for all of them.
+when_a_host_names_too_many(Config) ->
+    {_Daemon, Host, B} = listed_node(Config),
+    Hostile = eid_peers:host(),
+    Daemon = eid_daemon:start(Hostile),
+    [Known, New1, New2] = [eid_daemon:container() || _ <- [1, 2, 3]],
+    Listed = fun(Ids) ->
+                     ok = eid_daemon:set(
+                            Daemon, list,
+                            list([eid_daemon:listed(Id) || Id <- Ids]))
+             end,
+    Listed([Known]),
+    ok = eid_daemon:set(proplists:get_value(daemon, Config), list, list([])),
+    A = joining([Hostile, Host]),
+    eid_peers:until(fun() -> tried(Daemon, Known) > 0 end),
+    1 = eid_peers:run(A, fun() -> names(Hostile, 65535) end),
+    Listed([Known, New1]),
+    eid_peers:until(fun() -> tried(Daemon, New1) > 0 end),
+    Listed([Known, New1, New2]),
+    [_] = eid_peers:await_log(A, "host " ++ Hostile ++ " has listed 65536 "
+                              "containers that this node had not met before"),
+    Listed([Known, New1, New2, eid_daemon:container()]),
+    %% Those that were tried before still are.
+    Tried = tried(Daemon, New1),
+    eid_peers:until(fun() -> tried(Daemon, New1) > Tried end),
+    ok = eid_daemon:set(proplists:get_value(daemon, Config), list,
+                        list([eid_daemon:listed(
+                                proplists:get_value(id, Config))])),
+    until_connected(A, B),
+    [_] = eid_peers:logged(A, "had not met before"),
+    0 = tried(Daemon, New2),
+    eid_daemon:stop(Daemon).
+
+%% How many names of a host are counted; from now on it is so many.
+names(Host, Count) ->
+    Self = self(),
+    _ = sys:replace_state(
+          eid_cluster,
+          fun(State) ->
+                  Hosts = #{Host := Of} = element(6, State),
+                  Self ! {names, element(tuple_size(Of), Of)},
+                  setelement(6, State,
+                             Hosts#{Host := setelement(tuple_size(Of), Of,
+                                                       Count)})
+          end),
+    receive {names, Before} -> Before end.
+
+%% How often the published port of a container was asked for.
+tried(Daemon, Container) ->
+    length(asked(Daemon, ["GET /containers/", Container, "/json"])).
 
 fill_atoms(Until) ->
     case erlang:system_info(atom_count) < Until of
