@@ -8,8 +8,7 @@
 -module(eid_socket).
 
 -export([load/0, listen/2, listens/0, accept/1, stop_accept/1, connect/4,
-         send/2, recv/2,
-         controlling_process/2, close/1, enter_data_mode/1,
+         send/2, recv/2, controlling_process/2, close/1, enter_data_mode/1,
          start_delivery/1, tick/1, getstat/1, traffic/1, setopts/2,
          getopts/2, peername/1, sockname/1, format/1, lookup/5, lookup_over/4,
          list/5, list_over/4, feed/2, feed_end/2, published_port/1,
