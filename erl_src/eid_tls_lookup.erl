@@ -22,9 +22,6 @@
 -define(ANY_PORT, 12345).
 -define(ANY_LABEL, "any").
 
-%% Kinds of keys: rsaEncryption and id-ecPublicKey.
--define(RSA, {1, 2, 840, 113549, 1, 1, 1}).
--define(CURVE, {1, 2, 840, 10045, 2, 1}).
 %% To see whether two keys belong together.
 -define(SIGNED, <<"eid">>).
 
@@ -449,7 +446,7 @@ judge_client(Lookup) ->
     end.
 
 %% As public_key:pkix_path_validation/3 gives it.
--type public_key() :: {Algorithm :: tuple(), Key :: term(),
+-type public_key() :: {Algorithm :: term(), Key :: term(),
                        Parameters :: term()}.
 
 -spec judge([binary()], [binary()]) ->
@@ -499,22 +496,25 @@ validate(Chain, Authority, Matters) ->
         error:_ -> error
     end.
 
-%% Whether what the one signs is signed by the other. Of keys of other kinds
-%% than RSA and curves, which are rare, it is not found out.
+%% Whether what the one signs is signed by the other. Of rare kinds of keys it
+%% is not found out.
 -spec is_pair(public_key:pem_entry(), public_key()) -> boolean().
-is_pair(Entry, {Algorithm, Key, Parameters}) ->
-    Public = case Algorithm of
-                 ?RSA -> Key;
-                 ?CURVE -> {Key, Parameters};
-                 _ -> none
-             end,
-    try
-        Signature = public_key:sign(?SIGNED, sha256,
-                                    public_key:pem_entry_decode(Entry)),
-        Public =:= none
-            orelse public_key:verify(?SIGNED, sha256, Signature, Public)
+is_pair(Entry, {_, Key, Parameters}) ->
+    try public_key:sign(?SIGNED, sha256, public_key:pem_entry_decode(Entry)) of
+        Signature ->
+            %% A key of RSA goes without its parameters, others with them.
+            not lists:any(fun(Public) -> is_refuted(Signature, Public) end,
+                          [Key, {Key, Parameters}])
     catch
         _:_ -> true
+    end.
+
+-spec is_refuted(binary(), term()) -> boolean().
+is_refuted(Signature, Public) ->
+    try
+        not public_key:verify(?SIGNED, sha256, Signature, Public)
+    catch
+        _:_ -> false
     end.
 
 %% ---------------------------------------------------------------------
