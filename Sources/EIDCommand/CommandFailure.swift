@@ -26,3 +26,20 @@ struct CommandFailure: Error {
     }
   }
 }
+
+extension CommandFailure {
+  static func nodeOfAnother(_ own: OwnNode, _ user: UInt32?, _ consequence: String) -> Self {
+    guard let user else {
+      return CommandFailure(
+        "whose the node \(own.name) is (process \(own.pid)) cannot be told: \(consequence)."
+          + " Run eid as the user of the node (docker exec -u USER CONTAINER eid ...)",
+        status: unavailable
+      )
+    }
+    return CommandFailure(
+      "the node \(own.name) is that of user \(user): \(consequence). Run eid as that user"
+        + " (docker exec -u \(user) CONTAINER eid ...)",
+      status: unavailable
+    )
+  }
+}

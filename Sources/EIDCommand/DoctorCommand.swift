@@ -38,15 +38,12 @@ struct DoctorCommand: ParsableCommand {
   func run() throws {
     try CommandFailure.reporting {
       let own = OwnNode.find()
-      var diagnosis = try Diagnosis(
-        node: node,
-        own: own,
-        lookup: lookup,
-        cookie: cookie.find(own)
-      )
+      // Once: afterwards this may run as the node's user, who does not see all files.
+      let cookie = try cookie.find(own)
+      var diagnosis = try Diagnosis(node: node, own: own, lookup: lookup, cookie: cookie)
       diagnosis.run()
       if diagnosis.report.isCookieAccepted {
-        diagnosis.note(.wayBack, try wayBack(own, cookie.find(own)))
+        diagnosis.note(.wayBack, try wayBack(own, cookie))
       }
       let report = diagnosis.report
       if json {

@@ -15,6 +15,8 @@ struct Erlang {
   private var arguments: [String]
   private var environment: [String]
   private let cookie: String
+  /// As whom it runs; nil for the user of this process.
+  private let owner: ProcessOwner?
 
   /// - Parameters:
   ///   - target: the node that it is to connect to.
@@ -32,7 +34,10 @@ struct Erlang {
       throw CommandFailure("no cookie is known here: give it with --cookie-file, or in EID_COOKIE")
     }
     self.cookie = cookie
-    let found = try Self.find(own)
+    owner = try Self.owner(own, cookie)
+    let found = try Self.find(own, isTarget: own?.name == target.description)
+    // Beside another Erlang nothing is taken over that was named for that one.
+    let words = found.isOfNode || own?.standing == .own ? own : nil
     program = found.program
     environment = Environment.all.filter { variable in
       !Self.unwanted.contains { variable.hasPrefix("\($0)=") }
@@ -41,7 +46,7 @@ struct Erlang {
     // What keeps it from starting is said in a line or two.
     environment += ["ERL_CRASH_DUMP_SECONDS=0"]
     arguments = ["erl"] + found.arguments
-    arguments += Self.carrier(own)
+    arguments += Self.carrier(words)
     if own?.name == target.description, let endpoint = own?.listeningEndpoint(),
       endpoint.address.isLoopback
     {
@@ -51,9 +56,11 @@ struct Erlang {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]
       arguments += ["-kernel", "docker_daemon_port", String(try lookup.daemonPort(own))]
       arguments += ["-kernel", "eid_lookup_timeout", String(lookup.timeout)]
-      arguments += own?.configsWithDaemons.flatMap { ["-config", $0] } ?? []
+      arguments +=
+        words?.configsWithDaemons.compactMap { words?.trusted($0) }.flatMap { ["-config", $0] }
+        ?? []
       for key in OwnNode.daemonSettings {
-        if let value = own?.commandLine.kernel[key] { arguments += ["-kernel", key, value] }
+        if let value = words?.commandLine.kernel[key] { arguments += ["-kernel", key, value] }
       }
       if lookup.isDirect(own) { arguments += ["-kernel", "eid_lookup", "direct"] }
     }
@@ -76,7 +83,28 @@ struct Erlang {
     let carrier = own?.commandLine.carrier ?? "eid_tcp"
     return ["-proto_dist", carrier, "-start_epmd", "false"]
       + (carrier == "eid_tcp" ? [] : ["-epmd_module", "eid_epmd"])
-      + (own?.commandLine.tlsOptions.flatMap(\.self) ?? [])
+      + (own.map(tlsOptions) ?? [])
+  }
+
+  private static func tlsOptions(_ own: OwnNode) -> [String] {
+    own.commandLine.tlsOptions.flatMap { option in
+      guard option.first == "-ssl_dist_optfile" else { return option }
+      let files = option.dropFirst().compactMap { own.trusted($0) }
+      return files.isEmpty ? [] : option.prefix(1) + files
+    }
+  }
+
+  /// As whom a VM with this cookie runs.
+  private static func owner(
+    _ own: OwnNode?,
+    _ cookie: String
+  ) throws(CommandFailure) -> ProcessOwner? {
+    guard let own, own.standing != .own, cookie == own.cookie else { return nil }
+    switch own.standing.withItsCookie(reader: geteuid()) {
+    case .reader: return nil
+    case .owner(let owner): return owner
+    case .nobody(let user): throw .nodeOfAnother(own, user, "with its cookie no VM is run")
+    }
   }
 
   // MARK: Which Erlang
@@ -85,11 +113,19 @@ struct Erlang {
     var program: String
     var arguments: [String] = []
     var environment: [String] = []
+    var isOfNode = false
   }
 
   /// That of the node here; that in which the command lies; the first on PATH.
-  private static func find(_ own: OwnNode?) throws(CommandFailure) -> Found {
-    if let own, let found = find(of: own) { return found }
+  private static func find(_ own: OwnNode?, isTarget: Bool) throws(CommandFailure) -> Found {
+    if let own {
+      if let found = find(of: own) { return found }
+      if isTarget, own.standing != .own {
+        var user: UInt32?
+        if case .other(let owner) = own.standing { user = owner?.user }
+        throw .nodeOfAnother(own, user, "its Erlang is not root's alone, and is not run")
+      }
+    }
     let command = FileSystem.link("/proc/self/exe") ?? ""
     // ROOT/lib/eid-VSN/priv/bin/eid
     let application = parent(of: command, levels: 3)
@@ -109,28 +145,35 @@ struct Erlang {
 
   private static func find(of own: OwnNode) -> Found? {
     let line = own.commandLine
-    guard let bindir = line.bindir, let root = line.root,
-      FileSystem.isExecutable("\(bindir)/erlexec")
+    guard let bindir = line.bindir.flatMap(own.trusted), let root = line.root.flatMap(own.trusted),
+      let program = own.trusted("\(bindir)/erlexec"), program.hasSuffix("/erlexec"),
+      FileSystem.isExecutable(program)
     else { return nil }
-    var found = Found(program: "\(bindir)/erlexec")
+    var found = Found(program: program, isOfNode: true)
     found.environment = ["BINDIR=\(bindir)", "ROOTDIR=\(root)", "EMU=beam", "PROGNAME=erl"]
     // That of a release starts its applications: the one beside it starts none.
     let boots = line.boot.map { parent(of: $0, levels: 1) }
-    if let boots, FileSystem.exists("\(boots)/start_clean.boot") {
-      found.arguments = ["-boot", "\(boots)/start_clean"]
-      found.arguments += line.bootVariables.flatMap { ["-boot_var"] + $0 }
-    } else if FileSystem.exists("\(root)/bin/start_clean.boot") {
-      found.arguments = ["-boot", "\(root)/bin/start_clean"]
+    if let boots, let boot = own.trusted("\(boots)/start_clean.boot"), FileSystem.exists(boot) {
+      found.arguments = ["-boot", String(boot.dropLast(".boot".count))]
+      found.arguments += line.bootVariables.flatMap { variable in
+        let places = variable.dropFirst().compactMap(own.trusted)
+        return places.count == variable.count - 1 ? ["-boot_var"] + variable.prefix(1) + places : []
+      }
+    } else if let boot = own.trusted("\(root)/bin/start_clean.boot"), FileSystem.exists(boot) {
+      found.arguments = ["-boot", String(boot.dropLast(".boot".count))]
     }
     let directory = FileSystem.link("/proc/\(own.pid)/cwd") ?? ""
     for flag in line.codePaths {
       found.arguments += flag.prefix(1)
-      found.arguments += flag.dropFirst().map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
+      found.arguments += flag.dropFirst().compactMap {
+        own.trusted($0.hasPrefix("/") ? $0 : "\(directory)/\($0)")
+      }
     }
     // Of a release, start_clean has kernel and stdlib in its path alone.
     let command = parent(of: FileSystem.link("/proc/self/exe") ?? "", levels: 3)
     let versions = FileSystem.entries("\(root)/lib").filter { $0.hasPrefix("eid-") }.sorted()
-    for application in [command] + versions.reversed().map({ "\(root)/lib/\($0)" }) {
+    let installed = versions.reversed().compactMap { own.trusted("\(root)/lib/\($0)") }
+    for application in [command] + installed {
       let path = codePath(application)
       found.arguments += path
       if !path.isEmpty { break }
@@ -158,6 +201,7 @@ struct Erlang {
   /// by answering false. Returns its exit status.
   func run(onLine: ((String) -> Bool)? = nil) throws(CommandFailure) -> Int32 {
     var environment = environment
+    if let owner { try Identity.become(owner) }
     // A cookie on the command line would be seen by all in ps, and erlexec puts there what
     // is in ERL_FLAGS as well: so it stands in a file, where OTP looks for one.
     var directory: String?

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import EIDCommandCore
 import Glibc
 
 /// The few calls on files that the command needs.
@@ -58,6 +59,21 @@ enum FileSystem {
 
   /// access(2).
   static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
+
+  /// The path without links of what root alone can write, and whoever is above it; nil for
+  /// all else: realpath(3), lstat(2).
+  static func rootsAlone(_ path: String) -> String? {
+    guard path.hasPrefix("/"), let resolved = unsafe realpath(path, nil) else { return nil }
+    defer { unsafe free(resolved) }
+    let real = unsafe String(cString: resolved)
+    for part in FileFacts.chain(real) {
+      var found = stat()
+      guard unsafe lstat(part, &found) == 0,
+        FileFacts(owner: found.st_uid, mode: found.st_mode).isRootsAlone
+      else { return nil }
+    }
+    return real
+  }
 
   static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 

@@ -11,28 +11,46 @@ struct OwnNode {
   let pid: Int32
   let commandLine: NodeCommandLine
   let name: String
+  let standing: Standing
 
-  /// The node of the lowest process number; nil where none is seen.
+  /// The node of the lowest process number, of this user's if there is one; nil where none
+  /// is seen.
   ///
   /// On a Docker host the VMs of all containers stand in /proc. The one that is meant has
   /// the same processes and the same network around it as this command.
   static func find() -> OwnNode? {
     let network = FileSystem.link("/proc/self/ns/net")
     let hostname = Resolver.hostname()
+    var others: OwnNode?
     for pid in FileSystem.entries("/proc").compactMap({ Int32($0) }).sorted() {
+      let status = FileSystem.text("/proc/\(pid)/status") ?? ""
       guard let bytes = FileSystem.read("/proc/\(pid)/cmdline"),
         let commandLine = NodeCommandLine(
           bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
             .map { String(decoding: $0, as: UTF8.self) }
         ),
         commandLine.isNode, let name = commandLine.fullName(hostname: hostname),
-        NodeCommandLine.isInOwnContainer(status: FileSystem.text("/proc/\(pid)/status") ?? ""),
+        NodeCommandLine.isInOwnContainer(status: status),
         // That of another user's process cannot be read.
         FileSystem.link("/proc/\(pid)/ns/net") ?? network == network
       else { continue }
-      return OwnNode(pid: pid, commandLine: commandLine, name: name)
+      let standing = Standing(
+        status: status,
+        statusAfterwards: FileSystem.text("/proc/\(pid)/status") ?? "",
+        program: FileSystem.link("/proc/\(pid)/exe"),
+        reader: geteuid()
+      )
+      let node = OwnNode(pid: pid, commandLine: commandLine, name: name, standing: standing)
+      if standing == .own { return node }
+      if others == nil { others = node }
     }
-    return nil
+    return others
+  }
+
+  /// The path of a file that it names, if that may be run or loaded: all that the user's own
+  /// node names; of another's only what root alone can write.
+  func trusted(_ path: String) -> String? {
+    standing == .own ? path : FileSystem.rootsAlone(path)
   }
 
   /// How Docker is asked over TLS, or at other addresses (eid_settings.erl).
@@ -102,6 +120,13 @@ struct OwnNode {
   /// The cookie of its command line, else of its user's file, as OTP's auth looks for it.
   var cookie: String? {
     if let cookie = commandLine.cookie { return cookie }
-    return commandLine.home.flatMap { Cookie.read("\($0)/.erlang.cookie") }
+    guard let home = commandLine.home else { return nil }
+    let file = "\(home)/.erlang.cookie"
+    switch standing.withItsCookie(reader: geteuid()) {
+    case .reader: return Cookie.read(file)
+    // What root alone may read may be named there as well.
+    case .owner(let owner): return Identity.reading(as: owner) { Cookie.read(file) } ?? nil
+    case .nobody: return nil
+    }
   }
 }
