@@ -198,8 +198,18 @@ struct Erlang {
   // MARK: Running it
 
   /// Runs it; `onLine`, where given, gets what it prints, a line at a time, and may end it
-  /// by answering false. Returns its exit status.
+  /// by answering false. Returns its exit status. Where a signal has ended it that was for
+  /// this program too, this one ends.
   func run(onLine: ((String) -> Bool)? = nil) throws(CommandFailure) -> Int32 {
+    let end = try runToEnd(onLine)
+    if Subprocess.signal != 0 { exit(128 + Subprocess.signal) }
+    switch end {
+    case .exit(let status): return status
+    case .signal(let signal): exit(128 + signal)
+    }
+  }
+
+  private func runToEnd(_ onLine: ((String) -> Bool)?) throws(CommandFailure) -> Subprocess.End {
     var environment = environment
     if let owner { try Identity.become(owner) }
     // A cookie on the command line would be seen by all in ps, and erlexec puts there what
@@ -217,14 +227,13 @@ struct Erlang {
       environment.removeAll { $0.hasPrefix("HOME=") }
       environment.append("HOME=\(made)")
     }
-    defer {
+    // A shell gives the terminal back; what has none would stop when its call has ended.
+    let ending = arguments.contains("-noinput") ? SIGKILL : SIGTERM
+    return try Subprocess.run(program, arguments, environment, ending: ending, onLine: onLine) {
       if let directory {
         unsafe unlink("\(directory)/.erlang.cookie")
         unsafe rmdir(directory)
       }
     }
-    // A shell gives the terminal back; what has none would stop when its call has ended.
-    let ending = arguments.contains("-noinput") ? SIGKILL : SIGTERM
-    return try Subprocess.run(program, arguments, environment, ending: ending, onLine: onLine)
   }
 }

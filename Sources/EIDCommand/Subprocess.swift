@@ -12,30 +12,59 @@ enum Subprocess {
   /// The last signal that was passed on.
   private static let passed = Atomic<Int32>(0)
 
+  /// How a program ended.
+  enum End {
+    case exit(Int32)
+    /// A signal of the terminal, which is for this one as well.
+    case signal(Int32)
+  }
+
+  /// The signal that has come for this one to end; 0 where none has.
+  static var signal: Int32 { passed.load(ordering: .sequentiallyConsistent) }
+
   /// posix_spawn(3) and waitpid(2). Ctrl-C is left to the program; a signal that would end
   /// this one ends the program, so that what was made for it can be taken away. Where nobody
   /// reads what this one writes, ``Output`` fails, and no signal comes.
   ///
-  /// - Parameter ending: the signal that ends the program.
-  /// - Returns: its exit status; 128 and the signal's number where a signal has ended it.
+  /// What is ignored already, as by nohup(1), stays so, for the program as well. When it has
+  /// ended, signals do what they did before.
+  ///
+  /// - Parameters:
+  ///   - ending: the signal that ends the program.
+  ///   - cleanUp: takes away what was made for it, in any case, and undisturbed by signals.
+  /// - Returns: its exit status; 128 and the signal's number where a signal has ended it that
+  ///   was for it alone.
   static func run(
     _ program: String,
     _ arguments: [String],
     _ environment: [String],
     ending: Int32,
-    onLine: ((String) -> Bool)?
-  ) throws(CommandFailure) -> Int32 {
+    onLine: ((String) -> Bool)?,
+    cleanUp: () -> Void
+  ) throws(CommandFailure) -> End {
+    passed.store(0, ordering: .sequentiallyConsistent)
+    endingSignal.store(ending, ordering: .sequentiallyConsistent)
+    var dispositions = SignalDispositions()
+    for signal in ignored { dispositions.set(signal, SIG_IGN) }
+    for signal in [SIGTERM, SIGHUP] { dispositions.set(signal, passOn) }
+    defer {
+      cleanUp()
+      dispositions.restore()
+    }
     var pipe: [Int32] = [-1, -1]
     if onLine != nil {
       guard unsafe Glibc.pipe(&pipe) == 0 else { throw failed(program, errno) }
       for descriptor in pipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
-    for signal in ignored { _ = Glibc.signal(signal, SIG_IGN) }
-    endingSignal.store(ending, ordering: .sequentiallyConsistent)
-    for signal in [SIGTERM, SIGHUP] { _ = Glibc.signal(signal, passOn) }
     let pid: pid_t
     do throws(CommandFailure) {
-      pid = try spawn(program, arguments, environment, output: onLine == nil ? nil : pipe[1])
+      pid = try spawn(
+        program,
+        arguments,
+        environment,
+        output: onLine == nil ? nil : pipe[1],
+        defaults: ignored.filter(dispositions.isSet)
+      )
     } catch {
       for descriptor in pipe where descriptor >= 0 { close(descriptor) }
       throw error
@@ -48,11 +77,20 @@ enum Subprocess {
       if !readLines(pipe[0], onLine) { kill(pid, SIGKILL) }
       close(pipe[0])
     }
+    // Until it is reaped its number is no other program's.
+    var info = unsafe siginfo_t()
+    while unsafe waitid(P_PID, id_t(bitPattern: pid), &info, WEXITED | WNOWAIT) < 0,
+      errno == EINTR
+    {}
+    running.store(0, ordering: .sequentiallyConsistent)
     var status: Int32 = 0
     while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
-    let signal = passed.load(ordering: .sequentiallyConsistent)
-    if signal != 0 { return 128 + signal }
-    return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+    switch status & 0x7f {
+    case 0: return .exit((status >> 8) & 0xff)
+    // Of the terminal, which gave it to this one as well.
+    case SIGINT, SIGQUIT: return .signal(status & 0x7f)
+    case let signal: return .exit(128 + signal)
+    }
   }
 
   /// A signal's handler: all that it calls is safe there (signal-safety(7)).
@@ -66,7 +104,8 @@ enum Subprocess {
     _ program: String,
     _ arguments: [String],
     _ environment: [String],
-    output: Int32?
+    output: Int32?,
+    defaults signals: [Int32]
   ) throws(CommandFailure) -> pid_t {
     var actions = unsafe posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
@@ -79,7 +118,7 @@ enum Subprocess {
     }
     if let output { unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
     unsafe sigemptyset(&defaults)
-    for signal in ignored { unsafe sigaddset(&defaults, signal) }
+    for signal in signals { unsafe sigaddset(&defaults, signal) }
     unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
     var pid: pid_t = 0
