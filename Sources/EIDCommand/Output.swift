@@ -25,7 +25,8 @@ enum Output {
       }
       if written < 0 {
         let number = errno
-        if number == EINTR { continue }
+        // Who reads may have stopped to, and is not waited for when this one is to end.
+        if number == EINTR, Subprocess.signal == 0 { continue }
         failure.store(number, ordering: .relaxed)
         return
       }

@@ -47,8 +47,10 @@ enum Subprocess {
     var dispositions = SignalDispositions()
     for signal in ignored { dispositions.set(signal, SIG_IGN) }
     for signal in [SIGTERM, SIGHUP] { dispositions.set(signal, passOn) }
+    dispositions.set(SIGALRM, goOn)
     defer {
       cleanUp()
+      alarm(0)
       dispositions.restore()
     }
     var pipe: [Int32] = [-1, -1]
@@ -98,6 +100,13 @@ enum Subprocess {
     passed.store(signal, ordering: .sequentiallyConsistent)
     let pid = running.load(ordering: .sequentiallyConsistent)
     if pid > 0 { kill(pid, endingSignal.load(ordering: .sequentiallyConsistent)) }
+    // It may have come just before a write that waits for a reader: that one has to be
+    // interrupted.
+    alarm(1)
+  }
+
+  private static let goOn: @convention(c) (Int32) -> Void = { _ in
+    if passed.load(ordering: .sequentiallyConsistent) != 0 { alarm(1) }
   }
 
   private static func spawn(
