@@ -99,22 +99,26 @@ struct OwnNode {
     // OTP's carriers with epmd listen on any free port.
     let line = commandLine
     let isFixed = (line.carrier ?? "") == "eid_tcp" || line.epmdModule == "eid_epmd"
-    if isFixed, listenPort != 0 {
-      return sockets.first { $0.endpoint.port == listenPort }?.reachableEndpoint
-    }
     let own = ownSockets()
-    let listening = sockets.filter { own.contains($0.inode) }
+    if isFixed, listenPort != 0 {
+      return ListeningSocket.first(in: sockets, on: listenPort, own: own)?.reachableEndpoint
+    }
+    let listening = sockets.filter { own?.contains($0.inode) ?? false }
     return listening.count == 1 ? listening[0].reachableEndpoint : nil
   }
 
-  private func ownSockets() -> Set<UInt64> {
+  /// The numbers of its sockets; nil where they cannot be seen, as those of another user's
+  /// process.
+  private func ownSockets() -> Set<UInt64>? {
     let aims = FileSystem.entries("/proc/\(pid)/fd").compactMap {
       FileSystem.link("/proc/\(pid)/fd/\($0)")
     }
-    return Set(
-      aims.filter { $0.hasPrefix("socket:[") }
-        .compactMap { UInt64($0.dropFirst("socket:[".count).dropLast()) }
-    )
+    return aims.isEmpty
+      ? nil
+      : Set(
+        aims.filter { $0.hasPrefix("socket:[") }
+          .compactMap { UInt64($0.dropFirst("socket:[".count).dropLast()) }
+      )
   }
 
   /// The cookie of its command line, else of its user's file, as OTP's auth looks for it.

@@ -26,6 +26,18 @@ package struct ListeningSocket: Equatable {
     }
   }
 
+  /// The socket on a port that a process listens on.
+  ///
+  /// - Parameter own: the numbers of its own sockets; nil where nobody may see them. In the
+  ///   network of the host others listen on the same port, each on an address of its own.
+  package static func first(
+    in sockets: [ListeningSocket],
+    on port: UInt16,
+    own: Set<UInt64>?
+  ) -> ListeningSocket? {
+    sockets.first { $0.endpoint.port == port && own?.contains($0.inode) ?? true }
+  }
+
   /// The kernel prints 32-bit words in the machine's byte order: on x86-64, and on all that
   /// is supported, the lowest byte first.
   private static func address(_ digits: Substring) -> IPAddress? {

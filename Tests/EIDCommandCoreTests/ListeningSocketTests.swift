@@ -34,6 +34,25 @@ import Testing
     #expect(sockets.first?.reachableEndpoint.text == "127.0.0.1:12345")
   }
 
+  @Test func socketOfAnotherOnTheSamePortIsNotTaken() {
+    let sockets = ListeningSocket.all(
+      in: """
+          sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+           0: 0300007F:3039 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 31 1 0
+           1: 0200007F:3039 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 21 1 0
+        """
+    )
+    func address(_ own: Set<UInt64>?, _ port: UInt16 = 12345) -> String? {
+      ListeningSocket.first(in: sockets, on: port, own: own)?.endpoint.text
+    }
+    #expect(address([20, 21]) == "127.0.0.2:12345")
+    #expect(address([31]) == "127.0.0.3:12345")
+    #expect(address([20]) == nil)
+    #expect(address([31], 1) == nil)
+    // Where nobody knows whose they are.
+    #expect(address(nil) == "127.0.0.3:12345")
+  }
+
   @Test func nonsenseIsLeftOut() {
     #expect(ListeningSocket.all(in: "").isEmpty)
     #expect(ListeningSocket.all(in: "x\ny z\n 0: 00:3039 0 0A 0 0 0 0 0 7").isEmpty)
