@@ -55,8 +55,16 @@ listen_port_please(_Name, _Host) ->
           {ok, inet:ip_address()} | {error, term()}.
 address_please(_Name, Host, Family) ->
     case application:get_env(kernel, eid_lookup) of
-        {ok, loopback} -> resolve("127.0.0.1", Family);
+        {ok, loopback} -> resolve(loopback_address(), Family);
         _ -> resolve(Host, Family)
+    end.
+
+%% The command eid says where the node listens that it stands beside.
+-spec loopback_address() -> string().
+loopback_address() ->
+    case application:get_env(kernel, eid_loopback) of
+        {ok, Address} when is_list(Address) -> Address;
+        _ -> "127.0.0.1"
     end.
 
 -spec port_please(atom() | string(), inet:hostname() | inet:ip_address()) ->

@@ -51,6 +51,7 @@ struct Erlang {
       endpoint.address.isLoopback
     {
       arguments += ["-kernel", "eid_lookup", "loopback"]
+      arguments += ["-kernel", "eid_loopback", "\"\(endpoint.address)\""]
       arguments += ["-kernel", "erlang_port", String(endpoint.port)]
     } else {
       arguments += ["-kernel", "erlang_port", String(lookup.listenPort(own))]

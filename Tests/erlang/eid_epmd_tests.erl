@@ -67,6 +67,27 @@ loopback_test() ->
                               eid_epmd:port_please("x", {127, 0, 0, 1}))
          end).
 
+loopback_address_of_its_own_test() ->
+    with(eid_lookup, loopback,
+         fun() ->
+                 with(eid_loopback, "127.0.0.2",
+                      fun() ->
+                              ?assertEqual({ok, {127, 0, 0, 2}},
+                                           eid_epmd:address_please(
+                                             "x", "10.77.0.1", inet))
+                      end),
+                 with(eid_loopback, "::1",
+                      fun() ->
+                              %% The carrier tries both families.
+                              ?assertEqual({error, eafnosupport},
+                                           eid_epmd:address_please(
+                                             "x", "10.77.0.1", inet)),
+                              ?assertEqual({ok, {0, 0, 0, 0, 0, 0, 0, 1}},
+                                           eid_epmd:address_please(
+                                             "x", "10.77.0.1", inet6))
+                      end)
+         end).
+
 wrong_setting_test() ->
     with(eid_lookup, wrong,
          fun() ->
