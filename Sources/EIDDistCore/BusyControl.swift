@@ -15,7 +15,7 @@ public struct BusyControl: Equatable, Sendable {
 
   public init() {}
 
-  /// What changes now that `bytes` wait in the driver queue.
+  /// What changes now that so many bytes wait in the driver queue, short messages by a quarter.
   public mutating func queued(_ bytes: Int, _ tuning: Tuning) -> Change {
     if isBusy {
       guard bytes <= tuning.lowWatermark else { return .none }

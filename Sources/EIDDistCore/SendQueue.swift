@@ -10,6 +10,7 @@ public struct SendQueue<Buffer: Equatable> {
     public let buffer: Buffer
     public var offset: Int
     public var length: Int
+    let isLong: Bool
   }
 
   private var pieces: [Piece] = []
@@ -17,6 +18,9 @@ public struct SendQueue<Buffer: Equatable> {
   private var head = 0
   /// Bytes that wait.
   public private(set) var byteCount = 0
+
+  /// Of these, the ones of long pieces.
+  public private(set) var longByteCount = 0
 
   public init() {}
 
@@ -30,16 +34,24 @@ public struct SendQueue<Buffer: Equatable> {
 
   /// Puts bytes at the end. Answers true where they continue the last piece, which then
   /// needs no reference of its own.
-  public mutating func append(_ buffer: Buffer, offset: Int, length: Int) -> Bool {
+  ///
+  /// - Parameter isLong: whether they count in ``longByteCount``.
+  public mutating func append(
+    _ buffer: Buffer,
+    offset: Int,
+    length: Int,
+    isLong: Bool = false
+  ) -> Bool {
     byteCount &+= length
+    if isLong { longByteCount &+= length }
     let last = pieces.count &- 1
-    if last >= head, pieces[last].buffer == buffer,
+    if last >= head, pieces[last].buffer == buffer, pieces[last].isLong == isLong,
       pieces[last].offset &+ pieces[last].length == offset
     {
       pieces[last].length &+= length
       return true
     }
-    pieces.append(Piece(buffer: buffer, offset: offset, length: length))
+    pieces.append(Piece(buffer: buffer, offset: offset, length: length, isLong: isLong))
     return false
   }
 
@@ -53,6 +65,7 @@ public struct SendQueue<Buffer: Equatable> {
     byteCount &-= left
     while left > 0 {
       let length = pieces[head].length
+      if pieces[head].isLong { longByteCount &-= min(left, length) }
       guard left >= length else {
         pieces[head].offset &+= left
         pieces[head].length = length &- left

@@ -14,7 +14,8 @@ public struct Tuning: Equatable, Sendable {
     case receiveChunk = 41
   }
 
-  /// In the driver queue: there the port becomes busy, and its senders wait.
+  /// In the driver queue: there the port becomes busy, and its senders wait. Bytes of short
+  /// messages (of 2 KB at most) count by a quarter, here and for the low one.
   public private(set) var highWatermark = 128 * 1024
   /// In the driver queue: there a busy port is ready again. Below the high one.
   public private(set) var lowWatermark = 64 * 1024

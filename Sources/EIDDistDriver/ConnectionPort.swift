@@ -380,7 +380,7 @@ final class ConnectionPort: EidPort {
   }
 
   private func updateBusy() {
-    switch busy.queued(sending.byteCount, tuning) {
+    switch busy.queued(sending.weightedByteCount, tuning) {
     case .none: break
     case .becomeBusy:
       busyCount &+= 1

@@ -32,6 +32,13 @@ import EIDDistCore
 
   /// Bytes that wait.
   var byteCount: Int { unsafe queue.byteCount }
+  /// Bytes that wait, as the watermarks count them: short messages by a quarter. They gain by
+  /// large batches, and few bytes are theirs; of long ones each more is a delay for whatever
+  /// comes behind.
+  var weightedByteCount: Int {
+    let long = unsafe queue.longByteCount
+    return long &+ (byteCount &- long) / 4
+  }
   var isEmpty: Bool { unsafe queue.isEmpty }
 
   /// The block being filled: there is one whenever bytes wait.
@@ -103,13 +110,14 @@ import EIDDistCore
       let part = unsafe vector.pointee.iov[index]
       guard let base = unsafe part.iov_base, unsafe part.iov_len > 0 else { continue }
       let length = unsafe part.iov_len
-      if length > Self.maxCopiedBytes, let binary = unsafe vector.pointee.binv[index] {
+      let isLong = length > Self.maxCopiedBytes
+      if isLong, let binary = unsafe vector.pointee.binv[index] {
         let offset = unsafe UnsafeRawPointer(base) - UnsafeRawPointer(DriverPort.bytes(binary))
-        if unsafe !queue.append(binary, offset: offset, length: length) {
+        if unsafe !queue.append(binary, offset: offset, length: length, isLong: isLong) {
           // This reference keeps the VM's binary alive until it is sent.
           unsafe DriverPort.retain(binary)
         }
-      } else if unsafe !stage(base, length) {
+      } else if unsafe !stage(base, length, isLong: isLong) {
         return false
       }
     }
@@ -183,7 +191,11 @@ import EIDDistCore
     blockUsed = 0
   }
 
-  private mutating func stage(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+  private mutating func stage(
+    _ bytes: UnsafeRawPointer,
+    _ count: Int,
+    isLong: Bool = false
+  ) -> Bool {
     var source = unsafe bytes
     var left = count
     while left > 0 {
@@ -192,7 +204,7 @@ import EIDDistCore
       let room = min(left, blockCapacity &- blockUsed)
       // The block has `room` bytes behind `blockUsed`, and the caller vouches for `left`.
       unsafe (DriverPort.bytes(block) + blockUsed).copyMemory(from: source, byteCount: room)
-      if unsafe !queue.append(block, offset: blockUsed, length: room) {
+      if unsafe !queue.append(block, offset: blockUsed, length: room, isLong: isLong) {
         unsafe DriverPort.retain(block)
       }
       blockUsed &+= room

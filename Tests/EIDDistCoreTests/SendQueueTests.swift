@@ -70,6 +70,21 @@ import Testing
     #expect(queue.heldPieceCount < 200)
   }
 
+  @Test func bytesOfLongPiecesAreCounted() {
+    var queue = SendQueue<Int>()
+    _ = queue.append(1, offset: 0, length: 10)
+    _ = queue.append(2, offset: 0, length: 100, isLong: true)
+    // One that would continue a piece of the other kind begins one.
+    #expect(queue.append(2, offset: 100, length: 5) == false)
+    #expect((queue.byteCount, queue.longByteCount) == (115, 100))
+    queue.sent(9) { _ in }
+    #expect(queue.longByteCount == 100)
+    queue.sent(31) { _ in }
+    #expect((queue.byteCount, queue.longByteCount) == (75, 70))
+    queue.sent(70) { _ in }
+    #expect((queue.byteCount, queue.longByteCount) == (5, 0))
+  }
+
   @Test func partialSendsLeaveTheRestInOrder() {
     let parts = [(1, 0..<4), (1, 4..<7), (2, 0..<5), (1, 7..<8), (3, 2..<3)]
     let total = parts.map(\.1.count).reduce(0, +)

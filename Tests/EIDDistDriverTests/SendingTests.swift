@@ -121,7 +121,7 @@ extension DriverTests {
     /// A batch that makes the port busy goes out whole with its end, and the port is ready.
     @Test func busyInMidBatchLosesNothing() {
       let (port, peer) = Port.inDataMode()
-      #expect(port.control(.setOptions, option(35, big(UInt32(100)))) == .ok)
+      #expect(port.control(.setOptions, option(35, big(UInt32(50)))) == .ok)
       let messages = (0..<10).map { pattern(30, $0) }
       for message in messages { port.output(message) }
       standin_cut_send(50)
@@ -402,8 +402,12 @@ extension DriverTests {
       var received: [UInt8] = []
       Machine.wait("not all comes") {
         received += peer.receiveSome(50_000) ?? []
+        // (The headers count by a quarter.)
+        let isNear = abs(Int(port.statistics[2]) - busy.lowWatermark) < 32
         let isBeyond = port.statistics[2] > busy.lowWatermark
-        if port.isBusy != isBeyond { Issue.record("busy \(port.isBusy) at \(port.statistics[2])") }
+        if port.isBusy != isBeyond, !isNear {
+          Issue.record("busy \(port.isBusy) at \(port.statistics[2])")
+        }
         return received.count >= expected.count
       }
       #expect(!port.isBusy)
@@ -411,6 +415,20 @@ extension DriverTests {
       #expect(port.traffic[5...7] == [0, 1, 1000])
       let isWhole = isSame(received, expected)
       #expect(isWhole)
+    }
+
+    @Test func bytesOfShortMessagesCountByAQuarter() {
+      let (port, _) = Port.inDataMode()
+      // Until the kernel takes no more, after which all waits in the driver.
+      _ = port.outputUntilBlocked(20_000)
+      let long = Int(port.statistics[2])
+      var messages = 0
+      while !port.isBusy, messages < 1000 {
+        port.output(pattern(1000))
+        messages += 1
+      }
+      #expect(port.isBusy)
+      #expect(abs(long + messages * 1004 / 4 - Tuning().highWatermark) < 1004)
     }
 
     @Test func watermarksAreSetAndRead() {
