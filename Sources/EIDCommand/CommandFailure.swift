@@ -32,14 +32,19 @@ extension CommandFailure {
     guard let user else {
       return CommandFailure(
         "whose the node \(own.name) is (process \(own.pid)) cannot be told: \(consequence)."
-          + " Run eid as the user of the node (docker exec -u USER CONTAINER eid ...)",
+          + " Run eid as the user of the node \(dockerExec(as: "USER"))",
         status: unavailable
       )
     }
     return CommandFailure(
       "the node \(own.name) is that of user \(user): \(consequence). Run eid as that user"
-        + " (docker exec -u \(user) CONTAINER eid ...)",
+        + " \(dockerExec(as: String(user)))",
       status: unavailable
     )
+  }
+
+  /// The cure, in parentheses, of what another user than this one has to run.
+  static func dockerExec(as user: String) -> String {
+    "(docker exec -u \(user) CONTAINER eid ...)"
   }
 }

@@ -33,7 +33,7 @@ enum Identity {
       throw CommandFailure(
         "the node here is that of user \(owner.user), and this may not run a VM as that user"
           + " (\(unsafe String(cString: strerror(errno)))): run eid as that user"
-          + " (docker exec -u \(owner.user) CONTAINER eid ...)",
+          + " \(CommandFailure.dockerExec(as: String(owner.user)))",
         status: CommandFailure.unavailable
       )
     }

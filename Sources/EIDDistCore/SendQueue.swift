@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// What bytes in a ``SendQueue`` belong to.
+public enum PieceKind: Sendable {
+  /// A short message, a header, or the handshake.
+  case short
+  /// The long part of a message.
+  case long
+}
+
 /// The order of the bytes that wait in the driver: pieces of buffers, oldest first.
 ///
 /// `Buffer` is whatever holds the bytes: in the driver a reference-counted binary, in a
@@ -10,7 +18,7 @@ public struct SendQueue<Buffer: Equatable> {
     public let buffer: Buffer
     public var offset: Int
     public var length: Int
-    let isLong: Bool
+    let kind: PieceKind
   }
 
   private var pieces: [Piece] = []
@@ -20,7 +28,12 @@ public struct SendQueue<Buffer: Equatable> {
   public private(set) var byteCount = 0
 
   /// Of these, the ones of long pieces.
-  public private(set) var longByteCount = 0
+  private var longByteCount = 0
+
+  /// Bytes that wait, as the watermarks count them: short messages by a quarter. They gain by
+  /// large batches, and few bytes are theirs; of long ones each more is a delay for whatever
+  /// comes behind.
+  public var weightedByteCount: Int { longByteCount &+ (byteCount &- longByteCount) / 4 }
 
   public init() {}
 
@@ -35,23 +48,23 @@ public struct SendQueue<Buffer: Equatable> {
   /// Puts bytes at the end. Answers true where they continue the last piece, which then
   /// needs no reference of its own.
   ///
-  /// - Parameter isLong: whether they count in ``longByteCount``.
+  /// - Parameter kind: how they count in ``weightedByteCount``.
   public mutating func append(
     _ buffer: Buffer,
     offset: Int,
     length: Int,
-    isLong: Bool = false
+    kind: PieceKind
   ) -> Bool {
     byteCount &+= length
-    if isLong { longByteCount &+= length }
+    if kind == .long { longByteCount &+= length }
     let last = pieces.count &- 1
-    if last >= head, pieces[last].buffer == buffer, pieces[last].isLong == isLong,
+    if last >= head, pieces[last].buffer == buffer, pieces[last].kind == kind,
       pieces[last].offset &+ pieces[last].length == offset
     {
       pieces[last].length &+= length
       return true
     }
-    pieces.append(Piece(buffer: buffer, offset: offset, length: length, isLong: isLong))
+    pieces.append(Piece(buffer: buffer, offset: offset, length: length, kind: kind))
     return false
   }
 
@@ -65,7 +78,7 @@ public struct SendQueue<Buffer: Equatable> {
     byteCount &-= left
     while left > 0 {
       let length = pieces[head].length
-      if pieces[head].isLong { longByteCount &-= min(left, length) }
+      if pieces[head].kind == .long { longByteCount &-= min(left, length) }
       guard left >= length else {
         pieces[head].offset &+= left
         pieces[head].length = length &- left

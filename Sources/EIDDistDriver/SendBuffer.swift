@@ -32,13 +32,8 @@ import EIDDistCore
 
   /// Bytes that wait.
   var byteCount: Int { unsafe queue.byteCount }
-  /// Bytes that wait, as the watermarks count them: short messages by a quarter. They gain by
-  /// large batches, and few bytes are theirs; of long ones each more is a delay for whatever
-  /// comes behind.
-  var weightedByteCount: Int {
-    let long = unsafe queue.longByteCount
-    return long &+ (byteCount &- long) / 4
-  }
+  /// Bytes that wait, as the watermarks count them.
+  var weightedByteCount: Int { unsafe queue.weightedByteCount }
   var isEmpty: Bool { unsafe queue.isEmpty }
 
   /// The block being filled: there is one whenever bytes wait.
@@ -50,7 +45,7 @@ import EIDDistCore
   mutating func appendHeader(_ length: Int, width: Int) -> Bool {
     var header = UInt32(truncatingIfNeeded: length) << UInt32(8 * (4 - width))
     header = header.bigEndian
-    return unsafe withUnsafeBytes(of: &header) { unsafe stage($0.baseAddress!, width) }
+    return unsafe withUnsafeBytes(of: &header) { unsafe stage($0.baseAddress!, width, .short) }
   }
 
   /// Copies bytes to the end.
@@ -59,7 +54,7 @@ import EIDDistCore
   mutating func appendCopy(_ bytes: [UInt8]) -> Bool {
     unsafe bytes.withUnsafeBytes { raw in
       guard let base = raw.baseAddress else { return true }
-      return unsafe stage(base, raw.count)
+      return unsafe stage(base, raw.count, .short)
     }
   }
 
@@ -99,7 +94,7 @@ import EIDDistCore
       offset &+= length
     }
     blockUsed = start &+ end
-    if unsafe !queue.append(block, offset: start, length: end) {
+    if unsafe !queue.append(block, offset: start, length: end, kind: .short) {
       unsafe DriverPort.retain(block)
     }
   }
@@ -110,14 +105,14 @@ import EIDDistCore
       let part = unsafe vector.pointee.iov[index]
       guard let base = unsafe part.iov_base, unsafe part.iov_len > 0 else { continue }
       let length = unsafe part.iov_len
-      let isLong = length > Self.maxCopiedBytes
-      if isLong, let binary = unsafe vector.pointee.binv[index] {
+      let kind: PieceKind = length > Self.maxCopiedBytes ? .long : .short
+      if kind == .long, let binary = unsafe vector.pointee.binv[index] {
         let offset = unsafe UnsafeRawPointer(base) - UnsafeRawPointer(DriverPort.bytes(binary))
-        if unsafe !queue.append(binary, offset: offset, length: length, isLong: isLong) {
+        if unsafe !queue.append(binary, offset: offset, length: length, kind: kind) {
           // This reference keeps the VM's binary alive until it is sent.
           unsafe DriverPort.retain(binary)
         }
-      } else if unsafe !stage(base, length, isLong: isLong) {
+      } else if unsafe !stage(base, length, kind) {
         return false
       }
     }
@@ -194,7 +189,7 @@ import EIDDistCore
   private mutating func stage(
     _ bytes: UnsafeRawPointer,
     _ count: Int,
-    isLong: Bool = false
+    _ kind: PieceKind
   ) -> Bool {
     var source = unsafe bytes
     var left = count
@@ -204,7 +199,7 @@ import EIDDistCore
       let room = min(left, blockCapacity &- blockUsed)
       // The block has `room` bytes behind `blockUsed`, and the caller vouches for `left`.
       unsafe (DriverPort.bytes(block) + blockUsed).copyMemory(from: source, byteCount: room)
-      if unsafe !queue.append(block, offset: blockUsed, length: room, isLong: isLong) {
+      if unsafe !queue.append(block, offset: blockUsed, length: room, kind: kind) {
         unsafe DriverPort.retain(block)
       }
       blockUsed &+= room

@@ -14,7 +14,7 @@ import Testing
     var references: [Int: Int] = [:]
 
     mutating func append(_ buffer: Int, _ range: Range<Int>) {
-      if !queue.append(buffer, offset: range.lowerBound, length: range.count) {
+      if !queue.append(buffer, offset: range.lowerBound, length: range.count, kind: .short) {
         references[buffer, default: 0] += 1
       }
       bytes += range.map { [buffer, $0] }
@@ -41,48 +41,48 @@ import Testing
 
   @Test func bytesThatContinueTheLastPieceJoinIt() {
     var queue = SendQueue<Int>()
-    #expect(queue.append(1, offset: 0, length: 4) == false)
-    #expect(queue.append(1, offset: 4, length: 6) == true)
+    #expect(queue.append(1, offset: 0, length: 4, kind: .short) == false)
+    #expect(queue.append(1, offset: 4, length: 6, kind: .short) == true)
     #expect(queue.pieceCount == 1)
-    #expect(queue.append(1, offset: 11, length: 1) == false)
-    #expect(queue.append(2, offset: 12, length: 1) == false)
+    #expect(queue.append(1, offset: 11, length: 1, kind: .short) == false)
+    #expect(queue.append(2, offset: 12, length: 1, kind: .short) == false)
     #expect(queue.pieceCount == 3)
     #expect(queue.byteCount == 12)
   }
 
   @Test func sentPieceIsNotContinued() {
     var queue = SendQueue<Int>()
-    _ = queue.append(1, offset: 0, length: 4)
+    _ = queue.append(1, offset: 0, length: 4, kind: .short)
     queue.sent(4) { _ in }
-    #expect(queue.append(1, offset: 4, length: 4) == false)
+    #expect(queue.append(1, offset: 4, length: 4, kind: .short) == false)
   }
 
   /// A socket that takes as much as comes in, but never ends with a piece.
   @Test func sentPiecesAreForgottenWhereverSendsEnd() {
     var queue = SendQueue<Int>()
-    _ = queue.append(0, offset: 0, length: 10)
+    _ = queue.append(0, offset: 0, length: 10, kind: .short)
     queue.sent(5) { _ in }
     for buffer in 1...10_000 {
-      _ = queue.append(buffer, offset: 0, length: 10)
+      _ = queue.append(buffer, offset: 0, length: 10, kind: .short)
       queue.sent(10) { _ in }
     }
     #expect(queue.pieceCount == 1)
     #expect(queue.heldPieceCount < 200)
   }
 
-  @Test func bytesOfLongPiecesAreCounted() {
+  @Test func shortMessagesCountByAQuarter() {
     var queue = SendQueue<Int>()
-    _ = queue.append(1, offset: 0, length: 10)
-    _ = queue.append(2, offset: 0, length: 100, isLong: true)
+    _ = queue.append(1, offset: 0, length: 10, kind: .short)
+    _ = queue.append(2, offset: 0, length: 100, kind: .long)
     // One that would continue a piece of the other kind begins one.
-    #expect(queue.append(2, offset: 100, length: 5) == false)
-    #expect((queue.byteCount, queue.longByteCount) == (115, 100))
+    #expect(queue.append(2, offset: 100, length: 5, kind: .short) == false)
+    #expect((queue.byteCount, queue.weightedByteCount) == (115, 100 + 15 / 4))
     queue.sent(9) { _ in }
-    #expect(queue.longByteCount == 100)
+    #expect(queue.weightedByteCount == 100 + 6 / 4)
     queue.sent(31) { _ in }
-    #expect((queue.byteCount, queue.longByteCount) == (75, 70))
+    #expect((queue.byteCount, queue.weightedByteCount) == (75, 70 + 5 / 4))
     queue.sent(70) { _ in }
-    #expect((queue.byteCount, queue.longByteCount) == (5, 0))
+    #expect((queue.byteCount, queue.weightedByteCount) == (5, 5 / 4))
   }
 
   @Test func partialSendsLeaveTheRestInOrder() {

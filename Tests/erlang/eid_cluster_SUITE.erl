@@ -285,12 +285,7 @@ a_setting_that_becomes_wrong(Config) ->
                    end
            end),
          ok = eid_peers:call(A, application, set_env, [kernel, Key, Before]),
-         eid_peers:until(
-           fun() ->
-                   #{hosts := #{Host := #{state := HostState}}} =
-                       eid_peers:call(A, eid_cluster, info, []),
-                   HostState =:= answers
-           end)
+         until_answers(A, Host)
      end || {Key, Wrong, Before} <- [{docker_hosts, 7, []},
                                      {erlang_port, x, eid_peers:port()},
                                      {eid_lookup_timeout, 0, 5000}]],
@@ -569,12 +564,7 @@ bad_lists(Config) ->
              eid_peers:call(A, eid_cluster, info, []),
          match = re:run(Sentence, Pattern, [{capture, none}]),
          ok = eid_daemon:set(Daemon, list, Good),
-         eid_peers:until(
-           fun() ->
-                   #{hosts := #{Host := #{state := HostState}}} =
-                       eid_peers:call(A, eid_cluster, info, []),
-                   HostState =:= answers
-           end)
+         until_answers(A, Host)
      end || {Answer, Pattern} <- Bad],
     %% Told once each way, though it was asked more often.
     Count = length(Bad),
@@ -776,6 +766,15 @@ until_connected(A, B) ->
 
 until_connected(A, B, Milliseconds) ->
     eid_peers:until(fun() -> eid_peers:is_up(A, B) end, Milliseconds).
+
+%% Until A's cluster has got an answer of that Docker host.
+until_answers(A, Host) ->
+    eid_peers:until(
+      fun() ->
+              #{hosts := #{Host := #{state := State}}} =
+                  eid_peers:call(A, eid_cluster, info, []),
+              State =:= answers
+      end).
 
 events(A, Host) ->
     #{hosts := #{Host := #{events := Events}}} =

@@ -27,11 +27,12 @@ func run(_ input: [UInt8]) {
       // Often right behind what the buffer had last, as in a staging block.
       let offset = decisions.below(2) == 0 ? ends[buffer, default: 0] : decisions.below(100)
       let length = 1 + decisions.below(30)
+      let kind: PieceKind = decisions.below(2) == 0 ? .short : .long
       ends[buffer] = offset + length
-      if !queue.append(buffer, offset: offset, length: length) {
+      if !queue.append(buffer, offset: offset, length: length, kind: kind) {
         references[buffer, default: 0] += 1
       }
-      waiting.append(Run(buffer: buffer, offset: offset, length: length))
+      waiting.append(Run(buffer: buffer, offset: offset, length: length, kind: kind))
       sent += 1
     case 2:
       let count = decisions.below(80)
@@ -55,19 +56,27 @@ func run(_ input: [UInt8]) {
     }
     let bytes = waiting.reduce(0) { $0 + $1.length }
     check(queue.byteCount == bytes, "\(queue.byteCount) of \(bytes) bytes")
+    let long = waiting.reduce(0) { $0 + ($1.kind == .long ? $1.length : 0) }
+    let weighted = long + (bytes - long) / 4
+    check(queue.weightedByteCount == weighted, "\(queue.weightedByteCount) of \(weighted)")
     check(queue.isEmpty == waiting.isEmpty, "empty or not")
     let pieces = (0..<queue.pieceCount).map { index in
       let piece = queue[index]
       check(references[piece.buffer, default: 0] > 0, "buffer \(piece.buffer) is gone")
-      return Run(buffer: piece.buffer, offset: piece.offset, length: piece.length)
+      return Run(
+        buffer: piece.buffer,
+        offset: piece.offset,
+        length: piece.length,
+        kind: piece.kind
+      )
     }
     check(joined(pieces) == joined(waiting), "\(pieces) in place of \(waiting)")
-    switch busy.queued(queue.byteCount, tuning) {
+    switch busy.queued(weighted, tuning) {
     case .becomeBusy:
-      check(!isBusy && queue.byteCount >= tuning.highWatermark, "busy at \(queue.byteCount)")
+      check(!isBusy && weighted >= tuning.highWatermark, "busy at \(weighted)")
       isBusy = true
     case .becomeReady:
-      check(isBusy && queue.byteCount <= tuning.lowWatermark, "ready at \(queue.byteCount)")
+      check(isBusy && weighted <= tuning.lowWatermark, "ready at \(weighted)")
       isBusy = false
     case .none:
       check(!(isBusy && queue.isEmpty), "busy with nothing to send")
@@ -80,6 +89,7 @@ private struct Run: Equatable {
   var buffer: Int
   var offset: Int
   var length: Int
+  var kind: PieceKind
 }
 
 private func drop(_ count: Int, from runs: inout [Run]) {
@@ -100,7 +110,9 @@ private func drop(_ count: Int, from runs: inout [Run]) {
 private func joined(_ runs: [Run]) -> [Run] {
   var joined: [Run] = []
   for run in runs {
-    if let last = joined.last, last.buffer == run.buffer, last.offset + last.length == run.offset {
+    if let last = joined.last, last.buffer == run.buffer, last.kind == run.kind,
+      last.offset + last.length == run.offset
+    {
       joined[joined.count - 1].length += run.length
     } else {
       joined.append(run)
