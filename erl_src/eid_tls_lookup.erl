@@ -204,9 +204,7 @@ handshake(Socket, Options, Lookup) ->
                    "the TLS handshake did not end in time: the daemon hangs "
                    "or is stopped, or speaks no TLS");
         {error, closed} ->
-            failed(tls_closed,
-                   "the connection was closed in the TLS handshake: see the "
-                   "daemon's log, and check that it speaks TLS");
+            closed(Lookup);
         {error, {tls_alert, Alert}} ->
             alert(Alert, Lookup);
         {error, crashed} ->
@@ -216,6 +214,19 @@ handshake(Socket, Options, Lookup) ->
         {error, Reason} ->
             failed(tls_failed,
                    io_lib:format("TLS is not possible (~0tP)", [Reason, 12]))
+    end.
+
+%% The daemon's alert is lost where it closes before it has read all: then say
+%% what is certainly wrong here.
+-spec closed(#lookup{}) -> no_return().
+closed(Lookup) ->
+    case judge_client(Lookup) of
+        Judged when Judged =:= other_key; Judged =:= expired ->
+            refused_by_daemon(certificate_unknown, Lookup);
+        _ ->
+            failed(tls_closed,
+                   "the connection was closed in the TLS handshake: see the "
+                   "daemon's log, and check that it speaks TLS")
     end.
 
 %% The connection's process may die of what it is given.

@@ -10,7 +10,8 @@
 
 -export([tls_direct/1, tls_through_docker/1, tls_checks_certificates/1,
          tls_and_another_carrier/1, tls_lookup_with_damaged_files/1,
-         tls_lookup_with_another_key/1, inet_tcp_direct/1,
+         tls_lookup_with_another_key/1, tls_handshake_that_is_closed/1,
+         inet_tcp_direct/1,
          inet_tcp_through_docker/1, inet_tcp_says_why_a_lookup_failed/1]).
 
 %% id-ce-subjectAltName
@@ -22,7 +23,8 @@ suite() ->
 all() ->
     [tls_direct, tls_through_docker, tls_checks_certificates,
      tls_and_another_carrier, tls_lookup_with_damaged_files,
-     tls_lookup_with_another_key, inet_tcp_direct, inet_tcp_through_docker,
+     tls_lookup_with_another_key, tls_handshake_that_is_closed,
+     inet_tcp_direct, inet_tcp_through_docker,
      inet_tcp_says_why_a_lookup_failed].
 
 init_per_suite(Config) ->
@@ -163,6 +165,46 @@ tls_lookup_with_another_key(Config) ->
      end || Version <- ['tlsv1.2', 'tlsv1.3'],
             Keys <- [rsa() | [curve() || eid_peers:release() < 29]]],
     ok.
+
+%% As where the daemon's alert is lost: what is wrong here is said all the same.
+tls_handshake_that_is_closed(Config) ->
+    #{host := Host} = A = eid_peers:start(#{name => "a", kernel => docker()}),
+    Server = eid_peers:start(#{name => none}),
+    Ip = eid_peers:address(Host),
+    Port = eid_daemon:port(),
+    ok = eid_peers:run(
+           Server,
+           fun() ->
+                   Self = self(),
+                   spawn(fun() ->
+                                 {ok, Listener} =
+                                     gen_tcp:listen(Port,
+                                                    [{ip, Ip},
+                                                     {reuseaddr, true},
+                                                     {active, false}]),
+                                 Self ! ready,
+                                 closing_loop(Listener)
+                         end),
+                   receive ready -> ok end
+           end),
+    #{client_config := Client} = test_data([Host], rsa()),
+    #{client_config := Other} = test_data([Host], rsa()),
+    [begin
+         Directory = directory(Config, proplists:get_value(cert, Client),
+                               proplists:get_value(key, Of), Client),
+         {error, {Reason, Sentence}} = look_up(A, Directory),
+         match = re:run(Sentence, Words, [{capture, none}])
+     end || {Of, Reason, Words} <-
+                [{Other, tls_file, "/key.pem is not the private key of "},
+                 {Client, tls_closed, "closed in the TLS handshake"}]],
+    ok.
+
+%% Reads a byte of each connection, and closes it.
+closing_loop(Listener) ->
+    {ok, Socket} = gen_tcp:accept(Listener),
+    _ = gen_tcp:recv(Socket, 1),
+    ok = gen_tcp:close(Socket),
+    closing_loop(Listener).
 
 %% Wants a certificate, and closes when it has got one.
 tls_daemon(Peer, Host, Version, Options) ->
