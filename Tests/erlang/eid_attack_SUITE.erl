@@ -124,26 +124,39 @@ ten_thousand_connections(_Config) ->
     _ = served(Node, Other, New, fun() -> attack(Node, 800) end),
     ok = eid_peers:await_kept(Node, Fresh#{memory := infinity}),
     Before = eid_peers:kept(Node),
-    {Quiet, QuietNew} =
-        served(Node, Other, New, fun() -> receive after 3000 -> ok end end),
+    Quiet = served(Node, Other, New, fun() -> receive after 3000 -> ok end end),
     Said = length(eid_peers:logged(Node, ".")),
     Start = erlang:monotonic_time(millisecond),
-    {Call, Connect} = served(Node, Other, New,
-                             fun() -> attack(Node, ?CONNECTIONS) end),
+    Attacked = served(Node, Other, New,
+                      fun() -> attack(Node, ?CONNECTIONS) end),
     Seconds = (erlang:monotonic_time(millisecond) - Start) / 1000,
-    ct:pal("~w connections in ~.1f s; a call ~w us, before ~w us; "
-           "to connect ~w us, before ~w us",
-           [?CONNECTIONS, Seconds, Call, Quiet, Connect, QuietNew]),
-    %% All of it happens on the same cores; below a millisecond the operating
-    %% system decides.
-    true = eid_peers:sanitized() orelse Call < max(2 * Quiet, 1000),
-    true = eid_peers:sanitized() orelse Connect < max(2 * QuietNew, 20000),
+    ct:pal("~w connections in ~.1f s; a call and to connect take ~w us, "
+           "before ~w us", [?CONNECTIONS, Seconds, Attacked, Quiet]),
     #{memory := Memory} = Before,
     ok = eid_peers:await_kept(Node, Before#{memory := Memory + 3000000}),
     %% One line for the first, and one a second, whoever has it to say.
     Lines = lists:nthtail(Said, eid_peers:logged(Node, ".")),
     ct:pal("~ts", [lists:join("\n", Lines)]),
-    true = length(Lines) =< Seconds + ?SETUP_SECONDS + 3.
+    true = length(Lines) =< Seconds + ?SETUP_SECONDS + 3,
+    true = eid_peers:sanitized()
+        orelse is_usual(Attacked, Quiet)
+        orelse is_as_elsewhere(Node, Other, New).
+
+%% All of it happens on the same cores; below a millisecond the operating system
+%% decides.
+is_usual({Call, Connect}, {UsualCall, UsualConnect}) ->
+    Call < max(2 * UsualCall, 1000)
+        andalso Connect < max(2 * UsualConnect, 20000).
+
+%% On a machine that has other work, the attack takes from the node what time it
+%% has left: then usual is how it is served while another node is attacked.
+is_as_elsewhere(Node, Other, New) ->
+    Decoy = start(#{name => "decoy"}, [{net_setuptime, ?SETUP_SECONDS}]),
+    [Elsewhere, Here] =
+        [served(Node, Other, New, fun() -> attack(Target, ?CONNECTIONS) end)
+         || Target <- [Decoy, Node]],
+    ct:pal("under attack ~w us, while another is ~w us", [Here, Elsewhere]),
+    is_usual(Here, Elsewhere).
 
 %% More is refused than there is time to say one by one, on a single scheduler:
 %% it is counted at once, and each second has its line.
