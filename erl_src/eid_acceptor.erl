@@ -30,10 +30,15 @@
                 next = 0 :: non_neg_integer(),
                 handshakes = #{} :: #{reference() => handshake()},
                 %% The monitors of the same, by process.
-                monitors = #{} :: #{pid() => reference()}}).
+                monitors = #{} :: #{pid() => reference()},
+                %% And by source, oldest first: who opens thousands a second
+                %% shall find little work done for each.
+                sources = #{} :: #{source() => ages()}}).
 
 -type handshake() :: {Number :: non_neg_integer(), source(),
                       eid_socket:socket(), pid()}.
+
+-type ages() :: gb_sets:set({Number :: non_neg_integer(), reference()}).
 
 %% Called by net_kernel, also when the one before has ended.
 -spec start(eid_socket:socket(), atom(), atom()) -> pid().
@@ -109,13 +114,15 @@ admit(Socket, Source, State0) ->
             _ = eid_socket:controlling_process(Socket, Pid),
             Monitor = erlang:monitor(process, Pid),
             Pid ! {self(), controller},
-            Handshakes = State#state.handshakes,
-            Monitors = State#state.monitors,
+            #state{handshakes = Handshakes, monitors = Monitors,
+                   sources = Sources} = State,
+            Ages = gb_sets:add({Number, Monitor}, ages(Source, Sources)),
             State#state{
               next = Number + 1,
               handshakes = Handshakes#{Monitor => {Number, Source, Socket,
                                                    Pid}},
-              monitors = Monitors#{Pid => Monitor}};
+              monitors = Monitors#{Pid => Monitor},
+              sources = Sources#{Source => Ages}};
         {Kernel, unsupported_protocol} ->
             exit(unsupported_protocol)
     end.
@@ -136,52 +143,56 @@ without_ended(#state{monitors = Monitors} = State) ->
     end.
 
 -spec forget(reference(), #state{}) -> #state{}.
-forget(Monitor, #state{handshakes = Handshakes0} = State) ->
+forget(Monitor, #state{monitors = Monitors, sources = Sources} = State) ->
     erlang:demonitor(Monitor, [flush]),
-    case maps:take(Monitor, Handshakes0) of
-        {{_, _, _, Pid}, Handshakes} ->
+    case maps:take(Monitor, State#state.handshakes) of
+        {{Number, Source, _, Pid}, Handshakes} ->
+            Ages = gb_sets:delete_any({Number, Monitor},
+                                      ages(Source, Sources)),
             State#state{handshakes = Handshakes,
-                        monitors = maps:remove(Pid, State#state.monitors)};
+                        monitors = maps:remove(Pid, Monitors),
+                        sources = case gb_sets:is_empty(Ages) of
+                                      true -> maps:remove(Source, Sources);
+                                      false -> Sources#{Source => Ages}
+                                  end};
         error ->
             State
+    end.
+
+-spec ages(source(), #{source() => ages()}) -> ages().
+ages(Source, Sources) ->
+    case Sources of
+        #{Source := Ages} -> Ages;
+        #{} -> gb_sets:new()
     end.
 
 %% Closes the oldest handshake, where one more would be too many: of this
 %% source, or of the one that has most.
 -spec with_room(source(), #state{}) -> #state{}.
-with_room(Source, #state{handshakes = Handshakes, limit = Limit,
-                         source_limit = SourceLimit} = State) ->
-    Counts = counts(Handshakes),
-    OfSource = maps:get(Source, Counts, 0),
-    if
-        OfSource >= SourceLimit ->
-            make_room(Source, source_limit, SourceLimit, State);
-        map_size(Handshakes) >= Limit ->
-            make_room(largest(Counts), limit, Limit, State);
-        true ->
+with_room(Source, #state{handshakes = Handshakes, sources = Sources,
+                         limit = Limit, source_limit = SourceLimit}
+          = State) ->
+    Ages = ages(Source, Sources),
+    case gb_sets:size(Ages) of
+        Size when Size >= SourceLimit ->
+            make_room(Ages, source_limit, SourceLimit, State);
+        _ when map_size(Handshakes) >= Limit ->
+            make_room(most(Sources), limit, Limit, State);
+        _ ->
             State
     end.
 
--spec counts(#{reference() => handshake()}) -> #{source() => pos_integer()}.
-counts(Handshakes) ->
-    maps:fold(fun(_, {_, Source, _, _}, Counts) ->
-                      maps:update_with(Source, fun(N) -> N + 1 end, 1, Counts)
-              end, #{}, Handshakes).
+-spec most(#{source() => ages()}) -> ages().
+most(Sources) ->
+    {_, Ages} = lists:max([{gb_sets:size(Ages), Ages}
+                           || Ages <- maps:values(Sources)]),
+    Ages.
 
--spec largest(#{source() => pos_integer()}) -> source().
-largest(Counts) ->
-    {_, Source} = lists:max([{Count, Source}
-                             || {Source, Count} <- maps:to_list(Counts)]),
-    Source.
-
--spec make_room(source(), limit | source_limit, pos_integer(), #state{}) ->
+-spec make_room(ages(), limit | source_limit, pos_integer(), #state{}) ->
           #state{}.
-make_room(Source, Which, Limit, #state{handshakes = Handshakes} = State) ->
-    {_, Monitor, Socket} =
-        lists:min([{Number, Monitor, Socket}
-                   || {Monitor, {Number, From, Socket, _}} <-
-                          maps:to_list(Handshakes),
-                      From =:= Source]),
+make_room(Ages, Which, Limit, #state{handshakes = Handshakes} = State) ->
+    {_, Monitor} = gb_sets:smallest(Ages),
+    #{Monitor := {_, _, Socket, _}} = Handshakes,
     case eid_socket:peername(Socket) of
         {ok, Peer} ->
             eid_refusals:note(Peer, Which, sentence(Which, Limit));

@@ -133,8 +133,8 @@ load_all() ->
                                     eid_failures, eid_handshake,
                                     eid_refusals, eid_report, eid_settings,
                                     eid_socket, eid_telemetry,
-                                    eid_tls_lookup, logger_filters,
-                                    uri_string]),
+                                    eid_tls_lookup, gb_sets,
+                                    logger_filters, uri_string]),
     eid_report:load_all().
 
 -spec accept(eid_socket:socket()) -> pid().
