@@ -12,6 +12,9 @@ final class ConnectionPort: EidPort {
   static let flushMilliseconds: UInt = 5000
   /// How much is read at once by a closing port, which drops it.
   private static let discardedBytes = 16 * 1024
+  /// How much has to come before the round trip is measured again: more than the ticks of an
+  /// idle peer, which fill no buffer.
+  private static let measuredBytes: UInt64 = 1024
 
   private var state = ConnectionState()
   private var socket: PolledSocket?
@@ -35,6 +38,8 @@ final class ConnectionPort: EidPort {
   private var receivedSmallPackets: UInt64 = 0
   private var sentPackets: UInt64 = 0
   private var receivedBytes: UInt64 = 0
+  /// What they were when the round trip was measured last.
+  private var receivedAtMeasurement: UInt64 = 0
   /// How often the port became busy.
   private var busyCount: UInt64 = 0
   /// For how long it was, up to the last time that it became ready.
@@ -98,7 +103,7 @@ final class ConnectionPort: EidPort {
       return .ok
     case .statistics:
       // Asked for at each tick interval: the route to the peer may be another one by now.
-      tuneReceiveWindow()
+      if receivedBytes &- receivedAtMeasurement > Self.measuredBytes { tuneReceiveWindow() }
       return .ok(
         bigEndian(receivedPackets) + bigEndian(sentPackets) + bigEndian(UInt64(sending.byteCount))
       )
@@ -201,6 +206,7 @@ final class ConnectionPort: EidPort {
 
   private func tuneReceiveWindow() {
     guard let socket, state.carriesDistribution else { return }
+    receivedAtMeasurement = receivedBytes
     let change = receiveWindow.measured(
       roundTripMicroseconds: SocketCalls.shortestRoundTrip(socket.descriptor),
       near: tuning.nearReceiveBuffer
