@@ -190,9 +190,10 @@ leaves_nothing(Peers, Times, Fun) ->
     lists:foreach(
       fun({Peer, {Counts, Bytes}}) ->
               eid_peers:until(fun() ->
-                                      element(1, settled(Peer)) =:= Counts
+                                      no_more(element(1, settled(Peer)),
+                                              Counts)
                               end),
-              {Counts, Now} = settled(Peer),
+              {_, Now} = settled(Peer),
               [] = [{What, After - Then, more_than, Allowed}
                     || {{What, Allowed}, {After, Then}} <-
                            lists:zip([{binaries, ?MB div 4}, {memory, 2 * ?MB},
@@ -200,6 +201,12 @@ leaves_nothing(Peers, Times, Fun) ->
                                      lists:zip(Now, Bytes)),
                        After - Then >= Allowed]
       end, lists:zip(Peers, Before)).
+
+%% On a busy machine something of the first times may still be on its way out
+%% when it is counted; what is left behind each time is more than that.
+no_more({Ports, Processes, Descriptors}, {Ports0, Processes0, Descriptors0}) ->
+    Ports =< Ports0 andalso Processes =< Processes0
+        andalso Descriptors =< Descriptors0.
 
 %% The address sanitizer keeps what was freed in a quarantine, of 16 MB
 %% (Tests/erlang/run), and that fills up as it goes.

@@ -196,7 +196,11 @@ a_size_gone_wrong_is_named_by_both_sides(_Config) ->
     false = eid_peers:call(A, net_kernel, connect_node, [NodeB]),
     [_] = eid_peers:await_log(A, ["cannot connect to ", atom_to_list(NodeB),
                                   Wrong]),
-    %% B sees it closed only.
+    %% B sees it closed only; until then it would not connect anew.
+    eid_peers:until(fun() ->
+                            [] =:= eid_peers:call(B, ets, lookup,
+                                                  [sys_dist, NodeA])
+                    end),
     _ = eid_peers:call(B, net_kernel, connect_node, [NodeA]),
     [_] = eid_peers:await_log(A, ["closed the connection from .*", Wrong]),
     [_, _] = eid_peers:logged(A, "."),
