@@ -10,11 +10,17 @@ public struct ReceiveBuffer: Equatable, Sendable {
   public static let firstChunkBytes = 2 * 1024
   /// Bytes of a chunk at full use, before it is rounded up to whole large packets.
   public static let defaultMaxChunkBytes = 256 * 1024
-  /// Packets from this length on are taken for fragments of a longer message (the VM's have
-  /// 64 KB), of which more of the same length follow.
-  static let fragmentBytes = 16 * 1024
-  /// Room beside whole fragments for small packets that come between them.
-  static let fragmentSlackBytes = 4 * 1024
+  /// Chunks are made for whole packets of this length and more, which are expected to go on.
+  static let longPacketBytes = 16 * 1024
+  /// Packets from this length on are fragments of a longer message, which the VM copies to
+  /// one place before it decodes it (`ERTS_DIST_FRAGMENT_SIZE`).
+  static let fragmentBytes = 64 * 1024
+  /// Long packets in a chunk, but for fragments. A binary that is more than a quarter of its
+  /// chunk is not copied when the VM decodes it: it is a reference into the chunk
+  /// (`dec_term` in external.c).
+  static let longPacketsPerChunk = 3
+  /// Room beside whole long packets for small ones that come between them.
+  static let slackBytes = 4 * 1024
   /// A packet's length is a claim until its bytes arrive: a large packet's chunk grows by
   /// at most this much beyond twice what has come.
   public static let largePacketStepBytes = 16 * 1024 * 1024
@@ -43,10 +49,12 @@ public struct ReceiveBuffer: Equatable, Sendable {
   public private(set) var parsed = 0
   /// The whole length, with header, of the packet at `parsed`; 0 while it is unknown.
   private var awaited = 0
-  /// What the next chunk should have, but for ``fragment``.
+  /// What the next chunk should have, but for ``longPacket``.
   private var nextCapacity = firstChunkBytes
-  /// The whole length of the last packet that looked like a fragment.
-  private var fragment = 0
+  /// The whole length of the last long packet that came.
+  private var lastLongPacket = 0
+  /// The whole length of the long packets that are expected; 0 for none.
+  private var longPacket = 0
   /// ``Tuning/receiveChunk``, at least ``firstChunkBytes``.
   public var maxChunkBytes = defaultMaxChunkBytes
 
@@ -73,10 +81,14 @@ public struct ReceiveBuffer: Equatable, Sendable {
       | Int(chunk[parsed &+ 2]) << 8 | Int(chunk[parsed &+ 3])
     guard length <= PacketHeader.maxPacketBytes else { return .tooLong(bytes: length) }
     let whole = length &+ PacketHeader.dataBytes
-    if whole >= Self.fragmentBytes { fragment = whole }
     guard whole <= available else {
       awaited = whole
       return .more
+    }
+    if whole >= Self.longPacketBytes {
+      // One alone after a fragment is the end of a message, and fragments follow again.
+      if whole >= Self.fragmentBytes || lastLongPacket < Self.fragmentBytes { longPacket = whole }
+      lastLongPacket = whole
     }
     let offset = parsed &+ PacketHeader.dataBytes
     parsed &+= whole
@@ -88,8 +100,9 @@ public struct ReceiveBuffer: Equatable, Sendable {
   /// - Parameter soleOwner: whether nobody but the driver holds the chunk, so that what was
   ///   delivered may be overwritten.
   public mutating func room(soleOwner: Bool) -> Room {
+    var wanted = wantedCapacity
     // A chunk above the usual size was one large packet's: it is not kept for the next ones.
-    if pending == 0, soleOwner, capacity >= nextCapacity, capacity <= 2 &* maxChunkBytes {
+    if pending == 0, soleOwner, capacity >= wanted, capacity <= 2 &* maxChunkBytes {
       filled = 0
       parsed = 0
     }
@@ -100,16 +113,22 @@ public struct ReceiveBuffer: Equatable, Sendable {
     let isRoom =
       awaited > 0 ? isStep || parsed &+ awaited <= capacity : left > capacity / 8
     if isRoom, left > 0 { return .here(offset: filled, count: left) }
-    var wanted = nextCapacity
-    if fragment > 0, fragment <= maxChunkBytes / 2, wanted == maxChunkBytes {
-      // Whole fragments: the half of one at the end would have to be moved to the next chunk.
-      wanted = (wanted &+ fragment &- 1) / fragment &* fragment &+ Self.fragmentSlackBytes
-    }
     if awaited > wanted {
       // A chunk of the packet's own size, but no more than the bytes so far vouch for.
       wanted = min(awaited, pending &* 2 &+ Self.largePacketStepBytes)
     }
     return .newChunk(capacity: max(wanted, pending &+ 1), offset: parsed, count: pending)
+  }
+
+  /// The bytes of the next chunk, but for a packet that does not fit.
+  private var wantedCapacity: Int {
+    guard longPacket > 0, longPacket <= maxChunkBytes / 2 else { return nextCapacity }
+    if longPacket < Self.fragmentBytes {
+      return min(nextCapacity, longPacket &* Self.longPacketsPerChunk &+ Self.slackBytes)
+    }
+    guard nextCapacity == maxChunkBytes else { return nextCapacity }
+    // Whole ones: the half of one at the end would have to be moved to the next chunk.
+    return (nextCapacity &+ longPacket &- 1) / longPacket &* longPacket &+ Self.slackBytes
   }
 
   /// Nothing more comes for now: whether the chunk is to be let go, which the books then have

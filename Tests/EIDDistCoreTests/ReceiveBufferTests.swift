@@ -183,7 +183,46 @@ extension [UInt8] {
     }
     #expect(receiver.packets.count == 60)
     #expect(receiver.newChunks - before <= 11)
-    #expect(moved <= 11 * ReceiveBuffer.fragmentSlackBytes)
+    #expect(moved <= 11 * ReceiveBuffer.slackBytes)
+  }
+
+  /// The VM refers to a binary of more than a quarter of its chunk, instead of copying it.
+  @Test(arguments: [16_420, 20_000, 33_000, 65_000])
+  func chunksOfLongMessagesHoldThree(length: Int) {
+    let packet = framed([UInt8](repeating: 6, count: length))
+    var receiver = Receiver()
+    for _ in 0..<40 { receiver.take(packet[...], soleOwner: false) }
+    let before = receiver.newChunks
+    let stream = joined(Array(repeating: packet, count: 30))
+    var at = 0
+    while at < stream.count {
+      if case .newChunk(let capacity, _, let moved) = receiver.books.room(soleOwner: false) {
+        #expect(capacity < 4 * (length - 200))
+        #expect(moved <= ReceiveBuffer.slackBytes)
+      }
+      let end = min(at + 3 * packet.count + ReceiveBuffer.slackBytes, stream.count)
+      receiver.take(stream[at..<end], soleOwner: false)
+      at = end
+    }
+    #expect(receiver.packets.count == 70)
+    #expect(receiver.newChunks - before <= 11)
+  }
+
+  /// Else the fragments that follow would get a chunk for each.
+  @Test func lastFragmentOfAMessageDoesNotMakeChunksSmaller() {
+    let fragment = framed([UInt8](repeating: 5, count: 65_570))
+    let last = framed([UInt8](repeating: 4, count: 24_000))
+    let message = joined([fragment, last])
+    var receiver = Receiver()
+    for _ in 0..<10 { receiver.take(message[...], soleOwner: false) }
+    let before = receiver.newChunks
+    receiver.take(joined(Array(repeating: message, count: 20))[...], soleOwner: false)
+    #expect(receiver.packets.count == 60)
+    // 1.8 MB in chunks of 262 KB.
+    #expect(receiver.newChunks - before <= 9)
+    // Messages of that length alone do.
+    for _ in 0..<12 { receiver.take(last[...], soleOwner: false) }
+    #expect(receiver.books.capacity < 4 * 24_000)
   }
 
   @Test func chunkIsLetGoAtRestButForASmallOne() {

@@ -10,6 +10,7 @@
 -export([small_messages_arrive_in_order/1, messages_of_64_kb_arrive/1,
          messages_of_1_mb_arrive/1, messages_of_16_mb_arrive/1,
          a_message_of_100_mb_arrives/1, sizes_at_the_limits_arrive/1,
+         long_binaries_are_not_copied/1,
          all_kinds_of_terms_arrive/1, more_atoms_than_the_cache_holds/1,
          many_senders_in_both_directions/1,
          mixed_sizes_in_both_directions/1, links/1, monitors/1, spawns/1,
@@ -18,7 +19,7 @@
          signals_over_a_busy_connection/1]).
 
 %% Run in the nodes
--export([echo/0, receiver/2, idle/0, init/1, handle_call/3, handle_cast/2,
+-export([echo/0, keeper/2, receiver/2, idle/0, init/1, handle_call/3, handle_cast/2,
          sum/1, fail/2]).
 
 suite() ->
@@ -28,6 +29,7 @@ all() ->
     [small_messages_arrive_in_order, messages_of_64_kb_arrive,
      messages_of_1_mb_arrive, messages_of_16_mb_arrive,
      a_message_of_100_mb_arrives, sizes_at_the_limits_arrive,
+     long_binaries_are_not_copied,
      all_kinds_of_terms_arrive, more_atoms_than_the_cache_holds,
      many_senders_in_both_directions, mixed_sizes_in_both_directions,
      links, monitors, spawns, spawn_requests, rpc_calls, erpc_calls,
@@ -80,6 +82,27 @@ sizes_at_the_limits_arrive(Config) ->
                                     ?assert(Payload =:= Back)
                             end
                     end, Sizes ++ lists:reverse(Sizes))
+          end).
+
+%% They refer to the receive chunk, as those that come over inet_tcp do to the
+%% packet's buffer. What one holds is less than four times its size.
+long_binaries_are_not_copied(Config) ->
+    run_a(Config,
+          fun(Node) ->
+                  [begin
+                       Keeper = spawn_link(Node, ?MODULE, keeper,
+                                           [self(), 300]),
+                       Payload = payload(Size),
+                       [Keeper ! Payload || _ <- lists:seq(1, 300)],
+                       receive
+                           {Keeper, Kept} ->
+                               {Backs, Held} =
+                                   lists:unzip(lists:nthtail(200, Kept)),
+                               [?assert(Payload =:= Back) || Back <- Backs],
+                               ?assert(lists:min(Held) > Size),
+                               ?assert(lists:max(Held) < 4 * Size)
+                       end
+                   end || Size <- [16400, 20000, 33000, 60000]]
           end).
 
 all_kinds_of_terms_arrive(Config) ->
@@ -470,6 +493,13 @@ send_to(Receiver, N, Count, [{Payload, Digest} | Payloads], All) ->
     send_to(Receiver, N + 1, Count, Payloads, All).
 
 %% Takes Total messages, those of each sender in its order and undamaged.
+%% Tells of Total binaries, and of how much memory each holds.
+keeper(Parent, Total) ->
+    Kept = [receive Binary when is_binary(Binary) -> Binary end
+            || _ <- lists:seq(1, Total)],
+    Parent ! {self(), [{Binary, binary:referenced_byte_size(Binary)}
+                       || Binary <- Kept]}.
+
 receiver(Parent, Total) ->
     receive_all(Parent, Total, #{}).
 
