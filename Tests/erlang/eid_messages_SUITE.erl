@@ -19,8 +19,8 @@
          signals_over_a_busy_connection/1]).
 
 %% Run in the nodes
--export([echo/0, keeper/2, receiver/2, idle/0, init/1, handle_call/3, handle_cast/2,
-         sum/1, fail/2]).
+-export([echo/0, keeper/2, receiver/2, idle/0, init/1, handle_call/3,
+         handle_cast/2, sum/1, fail/2]).
 
 suite() ->
     [{timetrap, {seconds, 60}}].
