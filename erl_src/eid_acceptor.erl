@@ -161,10 +161,7 @@ forget(Monitor, #state{monitors = Monitors, sources = Sources} = State) ->
 
 -spec ages(source(), #{source() => ages()}) -> ages().
 ages(Source, Sources) ->
-    case Sources of
-        #{Source := Ages} -> Ages;
-        #{} -> gb_sets:new()
-    end.
+    maps:get(Source, Sources, gb_sets:new()).
 
 %% Closes the oldest handshake, where one more would be too many: of this
 %% source, or of the one that has most.
