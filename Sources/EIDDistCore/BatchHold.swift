@@ -14,10 +14,12 @@ public struct BatchHold: Equatable, Sendable {
   /// Bytes at which a batch is worth its system call. A packet that long is no message that
   /// waits for one of many answers.
   public static let fullBytes = 16 * 1024
+  /// Messages at which it is, too: with more, the other node would only wait for what it could
+  /// work on meanwhile.
+  static let fullMessages: UInt64 = 16
   /// A batch that has not grown in so many rounds goes out. It takes one for a process to send
   /// and the next for the VM to bring it.
   static let roundsWithoutMore = 2
-  static let maxRounds = 32
   /// A round runs one process, which may keep the scheduler for a while: a batch does not wait
   /// on after that.
   static let maxMicroseconds: Int64 = 500
@@ -53,8 +55,8 @@ public struct BatchHold: Equatable, Sendable {
   ///   - bytes: in the driver queue.
   ///   - now: a clock that never goes back, in microseconds.
   public mutating func waits(sent: UInt64, received: UInt64, bytes: Int, now: Int64) -> Bool {
-    guard bytes > 0, bytes < Self.fullBytes, rounds < Self.maxRounds else { return false }
     let grown = sent &- sentBefore
+    guard bytes > 0, bytes < Self.fullBytes, grown < Self.fullMessages else { return false }
     if rounds == 0 {
       guard max(grown, lastBatch, received &- receivedBefore) > 1 else { return false }
       if batchesAtOnce > 0 {

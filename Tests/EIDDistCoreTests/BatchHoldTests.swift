@@ -78,9 +78,13 @@ import Testing
 
   @Test func waitIsBounded() {
     let connection = Connection()
-    var rounds = 0
-    while connection.round(more: 2) { rounds += 1 }
-    #expect(rounds == BatchHold.maxRounds)
+    #expect(connection.rounds(BatchHold.fullMessages) == 0)
+    #expect(connection.rounds(BatchHold.fullMessages - 1) == BatchHold.roundsWithoutMore)
+    var rounds = 1
+    #expect(connection.round(more: 2))
+    // With a message in every other round, as the VM brings them.
+    while connection.round(more: UInt64(rounds % 2)) { rounds += 1 }
+    #expect(connection.sent == 2 * BatchHold.fullMessages - 1 + BatchHold.fullMessages)
     #expect(!connection.round(more: 5, bytes: BatchHold.fullBytes))
     #expect(connection.round(more: 5, bytes: BatchHold.fullBytes - 1))
     #expect(!connection.round(more: 5, after: BatchHold.maxMicroseconds + 1))
