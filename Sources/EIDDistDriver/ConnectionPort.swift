@@ -28,8 +28,6 @@ final class ConnectionPort: EidPort {
   private var receiveWindow = ReceiveWindow()
   /// A flush is due by the zero timer.
   private var isFlushDue = false
-  /// Nothing has been sent for long: the staging block is let go once the tick is out.
-  private var restsOnceSent = false
   /// The VM's queue holds our byte, so that a closing port calls ``flush()``.
   private var isHeldOpen = false
   private var isFlushing = false
@@ -104,9 +102,7 @@ final class ConnectionPort: EidPort {
     case .statistics:
       // Asked for at each tick interval: the route to the peer may be another one by now.
       if receivedBytes &- receivedAtMeasurement > Self.measuredBytes { tuneReceiveWindow() }
-      return .ok(
-        bigEndian(receivedPackets) + bigEndian(sentPackets) + bigEndian(UInt64(sending.byteCount))
-      )
+      return .ok(bigEndian([receivedPackets, sentPackets, UInt64(sending.byteCount)]))
     case .traffic:
       return .ok(traffic())
     case .setOptions(let options):
@@ -136,7 +132,7 @@ final class ConnectionPort: EidPort {
       receivedPackets, sentPackets, receivedBytes, sending.sentBytes, UInt64(sending.byteCount),
       busy.isBusy ? 1 : 0, busyCount, microseconds, UInt64(roundTrip),
     ]
-    return counts.flatMap { bigEndian($0) }
+    return bigEndian(counts)
   }
 
   private func connect(
@@ -252,15 +248,15 @@ final class ConnectionPort: EidPort {
 
   /// Sends an empty packet, so that the peer knows we are alive; what is queued does as well.
   private func tick() {
-    guard state.carriesDistribution, !isFlushing, sending.isEmpty else { return }
+    guard state.carriesDistribution, !isFlushing, sending.isEmpty, let socket else { return }
     // Nothing was sent for a quarter of the tick time.
     sending.rest()
-    restsOnceSent = true
     receiving.rest(idle: true)
-    guard sending.appendHeader(0, width: PacketHeader.dataBytes) else { return }
     sentPackets &+= 1
     // At once, since there is no batch. An error is dealt with outside of the control command.
-    if case .failed = flushQueue() { scheduleFlush() }
+    let isSent = sending.sendTick(to: socket.descriptor)
+    hold.batchEnded(sent: sentPackets, received: receivedSmallPackets)
+    if !isSent { scheduleFlush() }
   }
 
   /// Has the queue sent at the end of the present batch: a zero timer runs right after the
@@ -371,10 +367,6 @@ final class ConnectionPort: EidPort {
       } else {
         letGo()
       }
-      if restsOnceSent {
-        restsOnceSent = false
-        sending.rest()
-      }
     case .blocked:
       holdOpen()
       self.socket?.watchOutput(true)
@@ -441,6 +433,11 @@ final class ConnectionPort: EidPort {
         // brought a tick alone tells of an idle peer.
         if !filledRoom { return receiving.rest(idle: bytes == PacketHeader.dataBytes) }
         budget &-= bytes
+      case .tick:
+        receivedBytes &+= UInt64(PacketHeader.dataBytes)
+        receivedPackets &+= 1
+        receivedSmallPackets &+= 1
+        return port.deliverTick()
       }
     }
   }

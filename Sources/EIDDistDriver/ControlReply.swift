@@ -42,19 +42,27 @@ enum ControlReply {
     to reply: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
     capacity: Int
   ) -> Int {
-    if case .badArgument = self { return -1 }
-    let bytes = self.bytes
+    let tag: UInt8
+    let payload: [UInt8]
+    switch self {
+    case .ok(let bytes): (tag, payload) = (0, bytes)
+    case .error(let reason): (tag, payload) = (1, Array(reason.utf8))
+    case .badArgument: return -1
+    }
+    let count = payload.count &+ 1
     let target: UnsafeMutableRawPointer
-    if bytes.count <= capacity, let buffer = unsafe reply.pointee {
+    if count <= capacity, let buffer = unsafe reply.pointee {
       unsafe target = UnsafeMutableRawPointer(buffer)
     } else {
-      guard let binary = unsafe DriverPort.allocate(bytes.count) else { return -1 }
+      guard let binary = unsafe DriverPort.allocate(count) else { return -1 }
       unsafe reply.pointee = UnsafeMutableRawPointer(binary).assumingMemoryBound(to: CChar.self)
       unsafe target = DriverPort.bytes(binary)
     }
-    unsafe bytes.withUnsafeBytes { source in
-      unsafe target.copyMemory(from: source.baseAddress!, byteCount: source.count)
+    unsafe target.storeBytes(of: tag, as: UInt8.self)
+    unsafe payload.withUnsafeBytes { source in
+      guard let start = source.baseAddress else { return }
+      unsafe (target + 1).copyMemory(from: start, byteCount: source.count)
     }
-    return bytes.count
+    return count
   }
 }

@@ -98,6 +98,11 @@ import CErlDriver
     unsafe driver_output_binary(handle, nil, 0, binary, offset, length) >= 0
   }
 
+  /// Hands a packet without bytes over, which needs no binary.
+  func deliverTick() {
+    _ = unsafe driver_output(handle, nil, 0)
+  }
+
   /// Sends `{eid, Port, Request, Payload}`.
   func reply(to pid: Pid, request: UInt32, _ payload: [UInt8]) {
     unsafe payload.withUnsafeBufferPointer { bytes in

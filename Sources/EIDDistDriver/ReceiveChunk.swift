@@ -8,6 +8,8 @@ import EIDDistCore
   enum FillOutcome {
     /// So many bytes came, and whether that was all there was room for.
     case received(bytes: Int, filledRoom: Bool)
+    /// One tick came, and there is no chunk for it.
+    case tick
     case wouldBlock
     case ended(ConnectionEnd)
   }
@@ -26,6 +28,8 @@ import EIDDistCore
     while true {
       let isSoleOwner = unsafe binary.map { unsafe !DriverPort.isShared($0) } ?? false
       switch books.room(soleOwner: isSoleOwner) {
+      case .newChunk(ReceiveBuffer.firstChunkBytes, _, 0) where unsafe binary == nil:
+        return fillFirst(from: descriptor)
       case .newChunk(let capacity, let offset, let count):
         guard let fresh = unsafe DriverPort.allocate(capacity) else { return .ended(.noMemory) }
         if let old = unsafe binary {
@@ -40,23 +44,47 @@ import EIDDistCore
         books.replaced(capacity: capacity)
       case .here(let offset, let count):
         guard let binary = unsafe binary else { return .ended(.noMemory) }
-        switch unsafe SocketCalls.receive(
-          descriptor,
-          into: DriverPort.bytes(binary) + offset,
+        let outcome = unsafe Self.read(
+          from: descriptor,
+          to: DriverPort.bytes(binary) + offset,
           count: count
         )
-        {
-        case .processed(0):
-          return .ended(.closed)
-        case .processed(let bytes):
-          books.received(bytes)
-          return .received(bytes: bytes, filledRoom: bytes == count)
-        case .wouldBlock:
-          return .wouldBlock
-        case .failed(let error):
-          return .ended(.failed(error.number))
-        }
+        if case .received(let bytes, _) = outcome { books.received(bytes) }
+        return outcome
       }
+    }
+  }
+
+  /// Reads to the stack: what comes after a rest is a tick, more often than not, and a chunk
+  /// for each would cost an idle node more than the reading.
+  private mutating func fillFirst(from descriptor: Int32) -> FillOutcome {
+    let capacity = ReceiveBuffer.firstChunkBytes
+    return unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { raw in
+      let start = raw.baseAddress!
+      let outcome = unsafe Self.read(from: descriptor, to: start, count: capacity)
+      guard case .received(let bytes, _) = outcome else { return outcome }
+      if bytes == PacketHeader.dataBytes, unsafe start.loadUnaligned(as: UInt32.self) == 0 {
+        return .tick
+      }
+      guard let fresh = unsafe DriverPort.allocate(capacity) else { return .ended(.noMemory) }
+      unsafe DriverPort.bytes(fresh).copyMemory(from: start, byteCount: bytes)
+      unsafe binary = fresh
+      books.replaced(capacity: capacity)
+      books.received(bytes)
+      return outcome
+    }
+  }
+
+  private static func read(
+    from descriptor: Int32,
+    to bytes: UnsafeMutableRawPointer,
+    count: Int
+  ) -> FillOutcome {
+    switch unsafe SocketCalls.receive(descriptor, into: bytes, count: count) {
+    case .processed(0): .ended(.closed)
+    case .processed(let received): .received(bytes: received, filledRoom: received == count)
+    case .wouldBlock: .wouldBlock
+    case .failed(let error): .ended(.failed(error.number))
     }
   }
 

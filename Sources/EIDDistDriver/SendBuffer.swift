@@ -119,6 +119,25 @@ import EIDDistCore
     return true
   }
 
+  /// Sends an empty packet, where nothing waits: an idle node takes no staging block for it.
+  ///
+  /// - Returns: false when some of it did not go out, for whatever reason: that waits now.
+  mutating func sendTick(to descriptor: Int32) -> Bool {
+    let header: UInt32 = 0
+    let transfer = unsafe withUnsafeBytes(of: header) { unsafe SocketCalls.send(descriptor, $0) }
+    var left = PacketHeader.dataBytes
+    if case .processed(let sent) = transfer {
+      sentBytes &+= UInt64(sent)
+      left &-= sent
+    }
+    if left == 0 { return true }
+    if !appendHeader(0, width: left), left < PacketHeader.dataBytes {
+      // There is no memory for what is left of it, and nothing else may come in its place.
+      SocketCalls.endOutput(descriptor)
+    }
+    return false
+  }
+
   /// Sends until nothing is left or the socket takes no more.
   mutating func send(to descriptor: Int32) -> SendOutcome {
     while unsafe !queue.isEmpty {

@@ -73,3 +73,13 @@ func bigEndian<Number: FixedWidthInteger & UnsignedInteger>(_ number: Number) ->
     UInt8(truncatingIfNeeded: number >> Number($0))
   }
 }
+
+/// Counters as Erlang's side reads them.
+func bigEndian(_ counters: [UInt64]) -> [UInt8] {
+  var bytes: [UInt8] = []
+  bytes.reserveCapacity(counters.count &* 8)
+  for counter in counters {
+    unsafe withUnsafeBytes(of: counter.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+  }
+  return bytes
+}

@@ -171,6 +171,12 @@ void driver_free_binary(ErlDrvBinary *driver) {
   ASAN_POISON_MEMORY_REGION(driver->orig_bytes, (size_t)driver->orig_size);
 }
 
+size_t standin_made_binaries(void) {
+  size_t count = 0;
+  for (struct binary *b = vm.binaries; b; b = b->next) count++;
+  return count;
+}
+
 size_t standin_live_binaries(void) {
   size_t count = 0;
   for (struct binary *b = vm.binaries; b; b = b->next) count += b->references > 0;
@@ -524,6 +530,35 @@ int driver_select(ErlDrvPort drv_port, ErlDrvEvent event, int mode, int on) {
   return 0;
 }
 
+static int deliver(struct port *port, const char *bytes, size_t length, ErlDrvBinary *binary) {
+  if (port->life == closing) return 0;
+  if (port->packet_count == port->packet_room) {
+    port->packet_room = port->packet_room ? 2 * port->packet_room : 16;
+    port->packets = must(realloc(port->packets, port->packet_room * sizeof *port->packets));
+  }
+  struct packet *packet = &port->packets[port->packet_count++];
+  *packet = (struct packet){.copy = must(malloc(length + 1)), .count = length};
+  if (length) memcpy(packet->copy, bytes, length);
+  if (vm.hold_packets && binary) {
+    driver_binary_inc_refc(binary);
+    packet->held = of(binary);
+    packet->bytes = bytes;
+  }
+  if (port->close_on_packet > 0 && --port->close_on_packet == 0) {
+    empty_queue(port);
+    deliver_exit(port);
+    return -1;
+  }
+  return 0;
+}
+
+// io.c, driver_output2 without a header.
+int driver_output(ErlDrvPort drv_port, char *bytes, ErlDrvSizeT length) {
+  struct port *port = used(drv_port, "driver_output");
+  if (!port) return -1;
+  return deliver(port, bytes, (size_t)length, NULL);
+}
+
 // io.c, driver_output_binary.
 int driver_output_binary(ErlDrvPort drv_port, char *header, ErlDrvSizeT header_length,
                          ErlDrvBinary *driver, ErlDrvSizeT offset, ErlDrvSizeT length) {
@@ -534,25 +569,7 @@ int driver_output_binary(ErlDrvPort drv_port, char *header, ErlDrvSizeT header_l
     violation("a packet of %zu bytes at %zu", (size_t)length, (size_t)offset);
     return -1;
   }
-  if (port->life == closing) return 0;
-  if (port->packet_count == port->packet_room) {
-    port->packet_room = port->packet_room ? 2 * port->packet_room : 16;
-    port->packets = must(realloc(port->packets, port->packet_room * sizeof *port->packets));
-  }
-  struct packet *packet = &port->packets[port->packet_count++];
-  *packet = (struct packet){.copy = must(malloc((size_t)length + 1)), .count = (size_t)length};
-  memcpy(packet->copy, driver->orig_bytes + offset, (size_t)length);
-  if (vm.hold_packets) {
-    driver_binary_inc_refc(driver);
-    packet->held = of(driver);
-    packet->bytes = driver->orig_bytes + offset;
-  }
-  if (port->close_on_packet > 0 && --port->close_on_packet == 0) {
-    empty_queue(port);
-    deliver_exit(port);
-    return -1;
-  }
-  return 0;
+  return deliver(port, driver->orig_bytes + offset, (size_t)length, driver);
 }
 
 size_t standin_packet_count(int port) { return numbered(port)->packet_count; }

@@ -55,6 +55,42 @@ extension DriverTests {
       #expect(port.packets == [[1], [], [2]])
     }
 
+    @Test func tickOfAnIdlePeerNeedsNoChunk() {
+      let (port, peer) = Port.inDataMode()
+      let before = standin_made_binaries()
+      for count in 1...5 {
+        peer.send(long([]))
+        Machine.wait("the tick does not come") { port.packetCount == count }
+      }
+      #expect(standin_made_binaries() == before)
+      #expect(port.statistics == [5, 0, 0])
+      #expect(port.traffic[2] == 20)
+    }
+
+    /// What may come in one read after a tick has let go of the chunk, cut at each byte.
+    @Test func packetsAfterATickComeWhole() {
+      let packets = [[], [], [7], pattern(1000), []] as [[UInt8]]
+      let bytes = joined(packets.map(long))
+      for cut in Array(0...20) + Array(bytes.count - 6...bytes.count) {
+        let (port, peer) = Port.inDataMode()
+        peer.send(long([]))
+        Machine.wait("the tick does not come") { port.packetCount == 1 }
+        peer.send(Array(bytes[..<cut]))
+        Machine.settle()
+        peer.send(Array(bytes[cut...]))
+        Machine.wait("they do not come, cut at \(cut)") { port.packetCount == 6 }
+        #expect(port.packets == [[]] + packets, "cut at \(cut)")
+      }
+    }
+
+    @Test func firstReadWithoutMemoryFailsThePort() {
+      let (port, peer) = Port.inDataMode()
+      standin_fail_allocation(1)
+      peer.send(long([1]))
+      Machine.wait("it does not fail") { !port.isOpen }
+      #expect(port.packets.isEmpty)
+    }
+
     /// The VM keeps what it has not decoded yet, so no byte of it may change.
     @Test(arguments: [false, true], 0..<3 as Range<UInt64>)
     func packetsOfAllSizesComeWholeAndInOrder(held: Bool, seed: UInt64) {

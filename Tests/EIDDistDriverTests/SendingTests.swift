@@ -327,6 +327,42 @@ extension DriverTests {
       #expect(port.statistics == [0, 1, 0])
     }
 
+    @Test func tickNeedsNoStagingBlock() {
+      let (port, peer) = Port.inDataMode()
+      let before = standin_made_binaries()
+      for _ in 1...5 {
+        #expect(port.control(.tick) == .ok)
+        #expect(peer.receive(4) == [0, 0, 0, 0])
+      }
+      #expect(standin_made_binaries() == before)
+      #expect(port.timer == nil)
+      #expect(port.statistics == [0, 5, 0])
+      #expect(port.traffic[3] == 20)
+    }
+
+    @Test(arguments: 0...3) func tickThatIsCutGoesOn(cut: Int) {
+      let (port, peer) = Port.inDataMode()
+      standin_cut_send(cut)
+      #expect(port.control(.tick) == .ok)
+      #expect(port.statistics == [0, 1, UInt64(4 - cut)])
+      port.output([5])
+      port.endBatch()
+      #expect(peer.receive(9) == long([]) + long([5]))
+      #expect(port.statistics == [0, 2, 0])
+    }
+
+    /// Nothing else may come where the rest of the tick should: the peer sees the end.
+    @Test func tickThatIsCutWithoutMemoryEndsTheConnection() {
+      let (port, peer) = Port.inDataMode()
+      standin_cut_send(2)
+      standin_fail_allocation(1)
+      #expect(port.control(.tick) == .ok)
+      #expect(peer.receiveToEnd() == [0, 0])
+      port.output([5])
+      port.endBatch()
+      #expect(!port.isOpen)
+    }
+
     @Test func tickIsSentBeforeDelivery() {
       let (port, peer) = Port.accepted()
       #expect(port.control(.enterDataMode) == .ok)

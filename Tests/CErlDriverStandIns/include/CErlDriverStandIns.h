@@ -31,6 +31,9 @@ const char *standin_violation(void);
 // Binaries that somebody still refers to.
 size_t standin_live_binaries(void);
 
+// Binaries that the driver ever made.
+size_t standin_made_binaries(void);
+
 // Ports are numbered from 1; so many were made.
 int standin_port_count(void);
 
