@@ -252,9 +252,10 @@ final class ConnectionPort: EidPort {
     // Nothing was sent for a quarter of the tick time.
     sending.rest()
     receiving.rest(idle: true)
-    sentPackets &+= 1
     // At once, since there is no batch. An error is dealt with outside of the control command.
     let isSent = sending.sendTick(to: socket.descriptor)
+    // One that found neither room nor memory is none that dist_util may count on.
+    if isSent || !sending.isEmpty { sentPackets &+= 1 }
     hold.batchEnded(sent: sentPackets, received: receivedSmallPackets)
     if !isSent { scheduleFlush() }
   }

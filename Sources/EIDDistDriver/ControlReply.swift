@@ -26,10 +26,15 @@ enum ControlReply {
   }
 
   var bytes: [UInt8] {
+    let (tag, payload) = parts
+    return [tag] + payload
+  }
+
+  private var parts: (tag: UInt8, payload: [UInt8]) {
     switch self {
-    case .ok(let payload): [0] + payload
-    case .error(let reason): [1] + Array(reason.utf8)
-    case .badArgument: [1] + Array("badarg".utf8)
+    case .ok(let payload): (0, payload)
+    case .error(let reason): (1, Array(reason.utf8))
+    case .badArgument: (1, Array("badarg".utf8))
     }
   }
 
@@ -42,13 +47,8 @@ enum ControlReply {
     to reply: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
     capacity: Int
   ) -> Int {
-    let tag: UInt8
-    let payload: [UInt8]
-    switch self {
-    case .ok(let bytes): (tag, payload) = (0, bytes)
-    case .error(let reason): (tag, payload) = (1, Array(reason.utf8))
-    case .badArgument: return -1
-    }
+    if case .badArgument = self { return -1 }
+    let (tag, payload) = parts
     let count = payload.count &+ 1
     let target: UnsafeMutableRawPointer
     if count <= capacity, let buffer = unsafe reply.pointee {

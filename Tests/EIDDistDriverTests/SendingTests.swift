@@ -363,6 +363,19 @@ extension DriverTests {
       #expect(!port.isOpen)
     }
 
+    /// dist_util takes a tick that counts for one that the peer will see.
+    @Test func tickWithoutRoomAndMemoryDoesNotCount() {
+      let (port, peer) = Port.inDataMode()
+      standin_cut_send(0)
+      standin_fail_allocation(1)
+      #expect(port.control(.tick) == .ok)
+      #expect(port.statistics == [0, 0, 0])
+      port.endBatch()
+      #expect(port.control(.tick) == .ok)
+      #expect(peer.receive(4) == [0, 0, 0, 0])
+      #expect(port.statistics == [0, 1, 0])
+    }
+
     @Test func tickIsSentBeforeDelivery() {
       let (port, peer) = Port.accepted()
       #expect(port.control(.enterDataMode) == .ok)
